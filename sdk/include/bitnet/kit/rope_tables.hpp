@@ -55,19 +55,19 @@ static inline void sincos_f64(double a, double* sine, double* cosine) {
   }
 }
 
-// Fills cosine and sine, both [n_pos][rope_dim/2]. factor: [rope_dim/2] or null. scale: linear RoPE scaling, 1 for none.
-static inline void fill_rope_tables(uint32_t n_pos, uint32_t rope_dim, double base, double scale, const float* factor,
+// Fills cosine and sine, both [pos1 - pos0][rope_dim/2], for positions [pos0, pos1). factor: [rope_dim/2] or null. scale: linear RoPE scaling, 1 for none.
+static inline void fill_rope_tables(uint32_t pos0, uint32_t pos1, uint32_t rope_dim, double base, double scale, const float* factor,
                                     float* cosine, float* sine) {
   const uint32_t half = rope_dim / 2;
   const double log_base = ln_f64(base);
   for (uint32_t i = 0; i < half; ++i) {
     double frequency = exp_f64(-log_base * (2.0 * i / rope_dim)) / scale;
     if (factor != nullptr) frequency = frequency / static_cast<double>(factor[i]);
-    for (uint32_t pos = 0; pos < n_pos; ++pos) {
+    for (uint32_t pos = pos0; pos < pos1; ++pos) {
       double s, c;
       sincos_f64(pos * frequency, &s, &c);
-      cosine[static_cast<uint64_t>(pos) * half + i] = static_cast<float>(c);
-      sine[static_cast<uint64_t>(pos) * half + i] = static_cast<float>(s);
+      cosine[static_cast<uint64_t>(pos - pos0) * half + i] = static_cast<float>(c);
+      sine[static_cast<uint64_t>(pos - pos0) * half + i] = static_cast<float>(s);
     }
   }
 }

@@ -1,0 +1,150 @@
+// backend/ops.cpp - completes a plugin's table with portable ops and shares each op's range among the team.
+#include "backend/ops.h"
+
+#include <algorithm>
+
+#include "bitnet/kit/arithmetic.hpp"
+#include "bitnet/kit/dense_rows.hpp"
+#include "bitnet/kit/portable.h"
+
+namespace bitnet::backend {
+namespace {
+
+// The plugin's table; optional ops it lacks or does not know of are the portable ones.
+bn_kernels_v1 complete(const bn_kernels_v1* plugin) {
+  const bn_kernels_v1* portable = bn_portable_kernels();
+  bn_kernels_v1 table{};
+  std::memcpy(&table, plugin, std::min<size_t>(plugin->struct_size / 8 * 8, sizeof table));
+  table.struct_size = sizeof table;
+  if (table.dense == nullptr) {
+    table.dense = portable->dense;
+    table.dense_dtypes = portable->dense_dtypes;
+  }
+  if (table.norm == nullptr) table.norm = portable->norm;
+  if (table.rope == nullptr) table.rope = portable->rope;
+  if (table.attention == nullptr) table.attention = portable->attention;
+  if (table.glu == nullptr) table.glu = portable->glu;
+  table.k_align = std::max(table.k_align, 1u);
+  table.row_granule = std::max(table.row_granule, 1u);
+  return table;
+}
+
+}  // namespace
+
+Ops::Ops(const bn_kernels_v1* table, bn_device* device, ThreadTeam& team)
+    : table_(complete(table)), device_(device), team_(team), counters_(new Counter[kCounters]), sequence_(team.size()) {
+  const uint32_t bytes = std::max(table_.scratch_bytes, bn_portable_kernels()->scratch_bytes);
+  for (uint32_t i = 0; i < team.size(); ++i) scratch_.emplace_back(bytes);
+}
+
+void Ops::begin(uint32_t n_tokens, const std::atomic<bool>* cancel) {
+  n_tokens_ = n_tokens;
+  cancel_ = cancel;
+  status_ = BN_OK;
+  failed_op_ = "";
+  for (uint32_t i = 0; i < kCounters; ++i) counters_[i].next.store(0, std::memory_order_relaxed);
+  for (Sequence& s : sequence_) s.op = 0;
+}
+
+void Ops::fail(const char* name, bn_status status) {
+  bn_status ok = BN_OK;
+  if (status_.compare_exchange_strong(ok, status)) failed_op_ = name;
+}
+
+template <class F>
+void Ops::split_grid(uint32_t member, const char* name, uint32_t columns, uint32_t granule, F&& f) {
+  if (n_tokens_ >= 2 * team_.size()) {
+    split(member, name, n_tokens_, 1, [&](uint32_t t0, uint32_t t1, void* scratch) { return f(t0, t1, 0u, columns, scratch); });
+  } else {
+    split(member, name, columns, granule,
+          [&](uint32_t c0, uint32_t c1, void* scratch) { return f(0u, n_tokens_, c0, c1, scratch); });
+  }
+}
+
+void Ops::embed(uint32_t member, const char* name, Activations y, const bn_tensor& table, const int32_t* tokens, float scale) {
+  const uint64_t row_bytes = bn::kit::dense_row_bytes(table.dtype, table.cols);
+  each_token(member, name, [&](uint32_t t) {
+    float* row = y.data + static_cast<uint64_t>(t) * y.stride;
+    bn::kit::decode_dense(table.dtype, static_cast<const uint8_t*>(table.data) + static_cast<uint64_t>(tokens[t]) * row_bytes, 0,
+                          table.cols, row);
+    for (uint32_t i = 0; scale != 1.0f && i < table.cols; ++i) row[i] = row[i] * scale;
+  });
+}
+
+void Ops::rms_norm(uint32_t member, const char* name, Activations y, Activations x, const float* gain, uint32_t n, float eps,
+                   uint32_t row0) {
+  const bn_norm args{sizeof(bn_norm), n,      eps,    x.stride, y.stride, 0, x.data + static_cast<uint64_t>(row0) * x.stride,
+                     gain,            y.data, nullptr, nullptr,  nullptr};
+  split(member, name, n_tokens_ - row0, 1,
+        [&](uint32_t v0, uint32_t v1, void* scratch) { return table_.norm(device_, &args, v0, v1, scratch); });
+  team_.barrier();
+}
+
+void Ops::quantize(uint32_t member, const char* name, Quantized y, Activations x, const float* gain, uint32_t n, float eps) {
+  const bn_norm args{sizeof(bn_norm), n,       gain ? eps : -1.0f, x.stride, 0,     y.stride, x.data,
+                     gain,            nullptr, y.codes,            y.scale,  y.sum};
+  split(member, name, n_tokens_, 1,
+        [&](uint32_t v0, uint32_t v1, void* scratch) { return table_.norm(device_, &args, v0, v1, scratch); });
+  team_.barrier();
+}
+
+void Ops::bit_linear(uint32_t member, Quantized x, std::initializer_list<LinearCall> calls) {
+  for (const LinearCall& call : calls) {
+    const Linear& linear = *call.linear;
+    const bn_matmul args{sizeof(bn_matmul), n_tokens_, &linear.weight, linear.packed, x.codes, x.scale, x.sum, call.y.data,
+                         x.stride,          call.y.stride};
+    split(member, linear.name, linear.weight.rows, table_.row_granule,
+          [&](uint32_t r0, uint32_t r1, void* scratch) { return table_.matmul(device_, &args, r0, r1, scratch); });
+  }
+  team_.barrier();
+}
+
+void Ops::rope(uint32_t member, const char* name, Activations x, bn_rope args) {
+  args.struct_size = sizeof args;
+  args.x = x.data;
+  args.x_stride = x.stride;
+  split_grid(member, name, args.n_heads, 1, [&](uint32_t t0, uint32_t t1, uint32_t h0, uint32_t h1, void* scratch) {
+    return table_.rope(device_, &args, t0, t1, h0, h1, scratch);
+  });
+  team_.barrier();
+}
+
+void Ops::attention(uint32_t member, const char* name, const bn_attn& args) {
+  // One unit is the query heads of one KV head: they share its keys and values.
+  const uint32_t group = args.n_heads / args.n_kv_heads;
+  split_grid(member, name, args.n_heads, group, [&](uint32_t t0, uint32_t t1, uint32_t h0, uint32_t h1, void* scratch) {
+    return table_.attention(device_, &args, t0, t1, h0, h1, scratch);
+  });
+  team_.barrier();
+}
+
+void Ops::glu(uint32_t member, const char* name, Activations y, Activations gate, Activations up, uint32_t act, uint32_t n) {
+  const bn_glu args{sizeof(bn_glu), act, gate.stride, up.stride, y.stride, 0, gate.data, up.data, y.data};
+  split_grid(member, name, n, 64, [&](uint32_t t0, uint32_t t1, uint32_t c0, uint32_t c1, void* scratch) {
+    return table_.glu(device_, &args, t0, t1, c0, c1, scratch);
+  });
+  team_.barrier();
+}
+
+void Ops::add(uint32_t member, const char* name, Activations x, Activations y, uint32_t n) {
+  split_grid(member, name, n, 64, [&](uint32_t t0, uint32_t t1, uint32_t c0, uint32_t c1, void*) {
+    for (uint32_t t = t0; t < t1; ++t) {
+      float* a = x.data + static_cast<uint64_t>(t) * x.stride;
+      const float* b = y.data + static_cast<uint64_t>(t) * y.stride;
+      for (uint32_t c = c0; c < c1; ++c) a[c] = a[c] + b[c];
+    }
+    return BN_OK;
+  });
+  team_.barrier();
+}
+
+void Ops::dense(uint32_t member, const char* name, Activations y, const bn_tensor& weight, Activations x, uint32_t rows) {
+  const bn_dense args{sizeof(bn_dense), rows, &weight, x.data, y.data, x.stride, y.stride};
+  const bool known = (table_.dense_dtypes >> weight.dtype & 1) != 0;
+  const auto function = known ? table_.dense : bn_portable_kernels()->dense;
+  split(member, name, weight.rows, table_.row_granule,
+        [&](uint32_t r0, uint32_t r1, void* scratch) { return function(device_, &args, r0, r1, scratch); });
+  team_.barrier();
+}
+
+}  // namespace bitnet::backend

@@ -1,0 +1,134 @@
+// backend/ops.h - one op of the graph: split its range over the thread team, call the plugin's function or the portable one.
+//
+// Every member of the team calls the same methods in the same order (one parallel region per step). A call returns after a
+// barrier, so its results are visible to all members; bit_linear groups share one barrier. Once an op has failed, or the
+// step was cancelled, later ops do nothing but meet at the barriers; the caller looks at status() when the region is over.
+//
+// Shapes are in the words of the graph: T tokens of the batch. Every tensor is row major, strides in elements.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "base/thread_team.h"
+#include "bitnet/kernels.h"
+
+namespace bitnet::backend {
+
+// A ternary matrix as one backend wants it.
+struct Linear {
+  const char* name = "";  // for messages
+  bn_tensor weight{};     // format as the backend reads it
+  const void* packed = nullptr;
+};
+
+struct Activations {  // float [T][stride]
+  float* data = nullptr;
+  uint32_t stride = 0;
+};
+
+struct Quantized {  // int8 [T][stride] with one scale and one sum per token
+  int8_t* codes = nullptr;
+  float* scale = nullptr;
+  int32_t* sum = nullptr;
+  uint32_t stride = 0;
+};
+
+class Ops {
+ public:
+  // table: the plugin's; the ops it leaves out come from the SDK's portable kernels. Pointers must outlive the object.
+  Ops(const bn_kernels_v1* table, bn_device* device, ThreadTeam& team);
+
+  const bn_kernels_v1& table() const { return table_; }  // complete: no optional function is null
+  bn_device* device() const { return device_; }
+  ThreadTeam& team() { return team_; }
+
+  // Before a region: T tokens, and where a request to stop is signalled (may be null).
+  void begin(uint32_t n_tokens, const std::atomic<bool>* cancel);
+  // After a region: BN_OK or the first failure, and the op it happened in ("" when none).
+  bn_status status() const { return status_.load(); }
+  const char* failed_op() const { return failed_op_.load(); }
+
+  // --- inside a region; `member` is the caller's number in the team
+  void embed(uint32_t member, const char* name, Activations y, const bn_tensor& table, const int32_t* tokens, float scale);
+  // y = RMSNorm(x)*gain as float; rows [row0, T) of x go to rows 0.. of y.
+  void rms_norm(uint32_t member, const char* name, Activations y, Activations x, const float* gain, uint32_t n, float eps,
+                uint32_t row0);
+  // int8 codes of RMSNorm(x)*gain, or of x itself when gain is null.
+  void quantize(uint32_t member, const char* name, Quantized y, Activations x, const float* gain, uint32_t n, float eps);
+  struct LinearCall {
+    const Linear* linear;
+    Activations y;
+  };
+  void bit_linear(uint32_t member, Quantized x, std::initializer_list<LinearCall> calls);
+  void rope(uint32_t member, const char* name, Activations x, bn_rope args);  // args: all but x and x_stride
+  void attention(uint32_t member, const char* name, const bn_attn& args);
+  void glu(uint32_t member, const char* name, Activations y, Activations gate, Activations up, uint32_t act, uint32_t n);
+  void add(uint32_t member, const char* name, Activations x, Activations y, uint32_t n);  // x += y
+  // logits [rows][stride] = head * x for rows tokens of x.
+  void dense(uint32_t member, const char* name, Activations y, const bn_tensor& weight, Activations x, uint32_t rows);
+  // f(token) for every token of the batch; for work that no plugin does (KV store).
+  template <class F>
+  void each_token(uint32_t member, const char* name, F&& f) {
+    split(member, name, n_tokens_, 1, [&](uint32_t begin, uint32_t end, void*) {
+      for (uint32_t t = begin; t < end; ++t) f(t);
+      return BN_OK;
+    });
+    team_.barrier();
+  }
+
+ private:
+  // f(begin, end, scratch) -> bn_status on pieces of [0, n) whose starts are multiples of granule, shared by the members.
+  template <class F>
+  void split(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f);
+  // The same over tokens x columns: pieces of tokens when there are enough of them, else pieces of columns.
+  template <class F>
+  void split_grid(uint32_t member, const char* name, uint32_t columns, uint32_t granule, F&& f);
+  void fail(const char* name, bn_status status);
+
+  bn_kernels_v1 table_;
+  bn_device* device_;
+  ThreadTeam& team_;
+  std::vector<AlignedBuffer> scratch_;  // one per member
+  uint32_t n_tokens_ = 0;
+  const std::atomic<bool>* cancel_ = nullptr;
+  std::atomic<bn_status> status_{BN_OK};
+  std::atomic<const char*> failed_op_{""};
+
+  // Next free piece of each of the last ops; see split().
+  static constexpr uint32_t kCounters = 64;
+  struct alignas(64) Counter {
+    std::atomic<uint32_t> next{0};
+  };
+  std::unique_ptr<Counter[]> counters_;
+  struct alignas(64) Sequence {
+    uint32_t op = 0;
+  };
+  std::vector<Sequence> sequence_;  // ops started, per member
+};
+
+template <class F>
+void Ops::split(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f) {
+  // Members are at most a handful of ops apart (a bit_linear group), so the counter half a ring ahead is nobody's.
+  const uint32_t op = sequence_[member].op++;
+  counters_[(op + kCounters / 2) % kCounters].next.store(0, std::memory_order_relaxed);
+  if (status_.load(std::memory_order_relaxed) != BN_OK) return;
+  if (cancel_ != nullptr && cancel_->load(std::memory_order_relaxed)) return fail(name, BN_E_CANCELLED);
+  // About four pieces a member: a member that loses its core for a moment does not hold up the others for long.
+  const uint32_t pieces = team_.size() == 1 ? 1 : 4 * team_.size();
+  const uint32_t size = std::max(1u, (n + pieces * granule - 1) / (pieces * granule)) * granule;
+  std::atomic<uint32_t>& next = counters_[op % kCounters].next;
+  for (;;) {
+    const uint32_t begin = next.fetch_add(size, std::memory_order_relaxed);
+    if (begin >= n) return;
+    const bn_status status = f(begin, std::min(begin + size, n), scratch_[member].data());
+    if (status != BN_OK) return fail(name, status);
+  }
+}
+
+}  // namespace bitnet::backend

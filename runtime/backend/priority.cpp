@@ -1,0 +1,204 @@
+// backend/priority.cpp - expands the list, matches its entries, and says why the rest stays out.
+#include "backend/priority.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace bitnet::backend {
+namespace {
+
+constexpr std::string_view kFirstPartyPrefix = "org.bitnet-run.";
+constexpr std::string_view kCpuGroup = "cpu";
+// Widest vectors first. At most one kind of machine's plugins is ever usable.
+constexpr std::array<std::string_view, 4> kCpuOrder = {"cpu_avx512", "cpu_avx2", "cpu_neon", "cpu_portable"};
+
+struct Entry {
+  std::string name;
+  bool by_user;
+};
+
+bool is_first_party(const BackendFacts& p) { return std::string_view(p.id).starts_with(kFirstPartyPrefix); }
+
+// Short names that mean our own plugins whatever else calls itself so.
+bool is_reserved(std::string_view name) {
+  return name == "cuda" || name == kCpuGroup || std::find(kCpuOrder.begin(), kCpuOrder.end(), name) != kCpuOrder.end();
+}
+
+// A refused file may have no readable id: then its name is all there is, and it is not going to run anyway.
+bool answers_to(const BackendFacts& p, std::string_view name) {
+  if (p.id == name) return true;
+  return p.name == name && (!is_reserved(name) || !p.usable || is_first_party(p));
+}
+
+std::vector<Entry> effective_list(const std::vector<std::string>& requested, const std::vector<std::string>& default_list) {
+  std::vector<Entry> list;
+  const auto append_default = [&] {
+    for (const std::string& name : default_list) list.push_back({name, false});
+  };
+  for (const std::string& name : requested) {
+    if (name == "auto") {
+      append_default();
+    } else {
+      list.push_back({name, true});
+    }
+  }
+  if (requested.empty() || (requested.size() == 1 && requested[0] != "auto")) append_default();
+  return list;
+}
+
+class Ordering {
+ public:
+  Ordering(const std::vector<BackendFacts>& plugins, const OrderOptions& options) : plugins_(plugins), options_(options) {}
+
+  Order run(const std::vector<Entry>& list) {
+    for (const Entry& entry : list) {
+      if (options_.strict && &entry != &list.front()) break;
+      add_entry(entry);
+    }
+    if (options_.strict) keep_only_first(list);
+    for (size_t i = 0; i < plugins_.size() && options_.allow_mock && !options_.strict; ++i) {
+      if (plugins_[i].kind == "test" && plugins_[i].usable) add_plugin(i);
+    }
+    explain_the_rest(list);
+    return std::move(order_);
+  }
+
+ private:
+  void add_entry(const Entry& entry) {
+    if (entry.name == kCpuGroup) return add_cpu_group();
+    if (const size_t i = find_plugin(entry.name); i < plugins_.size()) {
+      if (plugins_[i].usable) return add_plugin(i);
+      return leave_out(plugins_[i].name, plugins_[i].reason, true);
+    }
+    if (!is_reserved(entry.name) && add_device(entry.name)) return;
+    if (!entry.by_user || is_reserved(entry.name)) return leave_out(entry.name, "not installed", true);
+    fail(ErrorKind::kUsage, "unknown backend '{}'; known are {}", printable(entry.name, 60), fmt::join(known_names(), ", "));
+  }
+
+  // A member that cannot run is detail as long as another one can.
+  void add_cpu_group() {
+    std::vector<size_t> refused;
+    bool any_usable = false;
+    for (const std::string_view name : kCpuOrder) {
+      const size_t i = find_plugin(name);
+      if (i == plugins_.size()) continue;
+      if (plugins_[i].usable) {
+        add_plugin(i);
+        any_usable = true;
+      } else {
+        refused.push_back(i);
+      }
+    }
+    for (const size_t i : refused) leave_out(plugins_[i].name, plugins_[i].reason, !any_usable);
+    if (!any_usable && refused.empty()) leave_out(std::string(kCpuGroup), "no CPU plugin is installed", true);
+  }
+
+  // The usable plugin of that name, else the first of that name, else plugins_.size().
+  size_t find_plugin(std::string_view name) const {
+    size_t found = plugins_.size();
+    for (size_t i = 0; i < plugins_.size(); ++i) {
+      if (!answers_to(plugins_[i], name)) continue;
+      if (plugins_[i].usable) return i;
+      found = std::min(found, i);
+    }
+    return found;
+  }
+
+  void add_plugin(size_t i) {
+    for (const std::string& device : plugins_[i].devices) add_candidate(i, device);
+  }
+
+  bool add_device(std::string_view id) {
+    for (size_t i = 0; i < plugins_.size(); ++i) {
+      const auto& devices = plugins_[i].devices;
+      if (!plugins_[i].usable || std::find(devices.begin(), devices.end(), id) == devices.end()) continue;
+      add_candidate(i, std::string(id));
+      return true;
+    }
+    return false;
+  }
+
+  void add_candidate(size_t i, const std::string& device) {
+    for (const Candidate& c : order_.candidates) {
+      if (c.plugin == i && c.device == device) return;
+    }
+    order_.candidates.push_back({i, plugins_[i].name, device});
+  }
+
+  void leave_out(std::string name, std::string reason, bool asked) {
+    for (LeftOut& l : order_.left_out) {
+      if (l.name == name && l.reason == reason) {
+        l.asked |= asked;
+        return;
+      }
+    }
+    order_.left_out.push_back({std::move(name), std::move(reason), asked});
+  }
+
+  void keep_only_first(const std::vector<Entry>& list) {
+    if (order_.candidates.empty()) {
+      fail(ErrorKind::kNoBackend, "{}; --no-fallback allows only the first backend of the list ({})",
+           no_backend_message(order_), list.empty() ? "" : printable(list.front().name, 60));
+    }
+    order_.candidates.resize(1, order_.candidates.front());
+  }
+
+  void explain_the_rest(const std::vector<Entry>& list) {
+    std::vector<std::string_view> names;
+    for (const Entry& entry : list) names.push_back(entry.name);
+    for (size_t i = 0; i < plugins_.size(); ++i) {
+      const BackendFacts& p = plugins_[i];
+      const auto is_this = [&](const Candidate& c) { return c.plugin == i; };
+      if (std::any_of(order_.candidates.begin(), order_.candidates.end(), is_this)) continue;
+      if (!p.usable) {
+        leave_out(p.name, p.reason, false);
+      } else if (options_.strict) {
+        leave_out(p.name, "--no-fallback allows only the first backend of the list", false);
+      } else if (p.kind == "test") {
+        leave_out(p.name, "test backend: runs only when named, or last of all with --allow-mock", false);
+      } else if (is_reserved(p.name) && !is_first_party(p)) {
+        leave_out(p.name, fmt::format("not ours despite its name: runs only when named by its id {}", p.id), false);
+      } else if (!is_first_party(p)) {
+        leave_out(p.name, "not part of this program: runs only when named", false);
+      } else {
+        leave_out(p.name, fmt::format("not in the list ({})", fmt::join(names, ", ")), false);
+      }
+    }
+  }
+
+  std::set<std::string> known_names() const {
+    std::set<std::string> names = {std::string(kCpuGroup), "auto"};
+    for (const BackendFacts& p : plugins_) names.insert(p.name);
+    return names;
+  }
+
+  const std::vector<BackendFacts>& plugins_;
+  const OrderOptions& options_;
+  Order order_;
+};
+
+}  // namespace
+
+std::vector<std::string> default_priority() { return {"cuda", std::string(kCpuGroup)}; }
+
+Order order_candidates(const std::vector<BackendFacts>& plugins, const std::vector<std::string>& requested,
+                       const OrderOptions& options) {
+  return Ordering(plugins, options).run(effective_list(requested, options.default_list));
+}
+
+std::string no_backend_message(const Order& order) {
+  std::string line = "no usable backend";
+  const char* separator = ": ";
+  for (const LeftOut& l : order.left_out) {
+    if (!l.asked) continue;
+    line += fmt::format("{}{} ({})", separator, l.name, l.reason);
+    separator = ", ";
+  }
+  return line;
+}
+
+}  // namespace bitnet::backend

@@ -1,0 +1,27 @@
+// cli/commands.h - the commands of bitnet-run, one function and one file each. They return the exit code or throw Error.
+#pragma once
+
+#include <string>
+
+#include "bitnet.h"
+#include "cli/options.h"
+
+namespace bitnet::cli {
+
+int run_command(const RunOptions& options);
+int backends_command(const BackendsOptions& options);
+int tokenize_command(const TokenizeOptions& options);
+int detokenize_command(const DetokenizeOptions& options);
+int version_command(const VersionOptions& options);
+
+// --- what several commands need (surroundings.cpp)
+
+// Absolute path of this program.
+std::string program_path();
+// The model the user named, else the embedded default. Error{kInvalidModel} saying where the default was looked for.
+std::string find_model(const std::optional<std::string>& named);
+backend::DiscoveryOptions discovery_options(const PluginOptions& options);
+// Writes to standard output; Error{kFailure} when that fails (disk full, closed).
+void write_stdout(std::string_view text);
+
+}  // namespace bitnet::cli

@@ -1,0 +1,367 @@
+// cli/option_table.cpp - the rows, in the order in which help shows them.
+#include "cli/option_table.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <stdexcept>
+
+namespace bitnet::cli {
+namespace {
+
+constexpr unsigned kText = kRun | kTokenize;
+constexpr unsigned kModel = kRun | kTokenize | kDetokenize;
+constexpr unsigned kPlugins = kRun | kBackends;
+constexpr unsigned kReports = kRun | kBackends | kTokenize | kDetokenize | kVersion;
+constexpr unsigned kAll = kReports | kHelp;
+constexpr double kInt32 = 2147483647;
+
+constexpr CommandRow kCommands[] = {
+    {"run", "infer", kRun, "one prompt, one answer (meant when no command is named)"},
+    {"backends", "plugins", kBackends, "the plugins found, with verdict and reason"},
+    {"tokenize", "", kTokenize, "text to token ids"},
+    {"detokenize", "", kDetokenize, "token ids to text"},
+    {"version", "", kVersion, "version, commit, compiler, plugin interface"},
+    {"help", "", kHelp, "help on a command: help COMMAND"},
+};
+
+constexpr std::string_view kLaterCommands[] = {
+    "chat",        "serve",   "server",  "pull",      "list",
+    "ls",          "show",    "rm",      "verify",    "prune",
+    "validate",    "inspect", "bench",   "benchmark", "analyze-performance",
+    "perplexity",  "ppl",     "score",   "crossval",  "compare",
+    "quant-check", "batch",   "convert", "doctor",    "env",
+    "completion",
+};
+
+using K = ValueKind;
+using G = Group;
+
+// clang-format off
+constexpr OptionRow kReadyRows[] = {
+    // Model and text
+    {.name = "model", .dashes = "-m", .kind = K::kPath, .value_name = "FILE", .commands = kModel, .everyday = true,
+     .environment = "BITNET_MODEL_PATH", .help = "the model, a GGUF file"},
+    {.name = "prompt", .dashes = "-p", .kind = K::kText, .value_name = "TEXT", .commands = kText, .everyday = true,
+     .help = "the text to continue; '-' reads standard input"},
+    {.name = "file", .dashes = "-f", .kind = K::kPath, .value_name = "FILE", .commands = kText, .everyday = true,
+     .help = "the text to continue, from a file; '-' reads standard input"},
+    {.name = "prompt-ids", .kind = K::kIds, .value_name = "IDS", .commands = kRun,
+     .help = "the prompt as token ids separated by commas or spaces, taken as they are"},
+    {.name = "ids", .aliases = "tokens", .kind = K::kIds, .value_name = "IDS", .commands = kDetokenize, .everyday = true,
+     .help = "token ids separated by commas or spaces; plain arguments are read too"},
+    {.name = "add-special", .commands = kTokenize, .everyday = true,
+     .help = "add the tokens that the model wants around a text (begin of text)"},
+    {.name = "parse-special", .commands = kTokenize, .everyday = true,
+     .help = "read the names of control tokens in the text as these tokens"},
+    {.name = "predict", .aliases = "n-predict max-tokens max-new-tokens", .dashes = "-n", .kind = K::kInteger,
+     .value_name = "N", .default_text = "256", .infer_default = "32", .low = -1, .high = kInt32, .commands = kRun,
+     .everyday = true, .help = "tokens to generate; -1: until the text ends or the context is full"},
+    {.name = "ctx-size", .aliases = "ctx_size num-ctx", .dashes = "-c", .kind = K::kInteger, .value_name = "N",
+     .default_text = "0", .low = 0, .high = kInt32, .commands = kRun, .everyday = true,
+     .help = "length of the context in tokens; 0: from the model"},
+    {.name = "no-conversation", .dashes = "-no-cnv", .commands = kRun,
+     .help = "one prompt, one answer; this version has nothing else"},
+    {.name = "check-tensors", .commands = kRun, .help = "scan all weights for NaN, infinity and illegal codes before use"},
+    {.name = "strict-tokenizers", .commands = kModel, .environment = "BITNET_STRICT_TOKENIZERS",
+     .help = "doubts about the tokenizer (guessed pre-tokenizer, missing roles) are errors"},
+
+    // Compute
+    {.name = "backend", .kind = K::kNames, .value_name = "LIST", .default_text = "auto", .commands = kRun,
+     .group = G::kCompute, .everyday = true,
+     .help = "X: try X first; X,Y: only these, in this order; auto: the configured list"},
+    {.name = "gpu", .commands = kRun, .group = G::kCompute, .stands_for = "backend", .stands_for_value = "cuda",
+     .help = "same as --backend cuda"},
+    {.name = "gpu-layers", .aliases = "n-gpu-layers", .dashes = "-ngl", .kind = K::kInteger, .value_name = "N", .low = -1,
+     .high = kInt32, .commands = kRun, .group = G::kCompute,
+     .help = "0: no GPU backend; another number: prefer the GPU (a model is never split)"},
+    {.name = "threads", .dashes = "-t", .kind = K::kInteger, .value_name = "N", .default_text = "0", .low = 0, .high = 1024,
+     .commands = kRun, .group = G::kCompute, .everyday = true, .help = "worker threads; 0: usable physical cores"},
+    {.name = "no-fallback", .aliases = "strict", .commands = kRun, .group = G::kCompute, .everyday = true,
+     .help = "only the first backend of the list; otherwise exit 4"},
+    {.name = "list-backends", .commands = kPlugins, .group = G::kCompute, .everyday = true,
+     .help = "show the plugins found and why some cannot run"},
+    {.name = "list-devices", .commands = kPlugins, .group = G::kCompute, .help = "show the devices of the usable plugins"},
+    {.name = "kv-type", .aliases = "cache-type-k cache-type-v", .dashes = "-ctk -ctv", .kind = K::kChoice,
+     .value_name = "TYPE", .choices = "f32 f16", .default_text = "f32", .commands = kRun, .group = G::kCompute,
+     .help = "number type of the KV cache, keys and values alike: f32, f16"},
+    {.name = "batch-size", .dashes = "-b", .kind = K::kInteger, .value_name = "N", .default_text = "2048", .low = 1,
+     .high = 1048576, .commands = kRun, .group = G::kCompute, .help = "prompt tokens given to a backend at once"},
+    {.name = "ubatch-size", .dashes = "-ub", .kind = K::kInteger, .value_name = "N", .default_text = "512", .low = 1,
+     .high = 1048576, .commands = kRun, .group = G::kCompute, .help = "of these, tokens computed in one step"},
+    {.name = "deterministic", .commands = kRun, .group = G::kCompute, .environment = "BITNET_DETERMINISTIC",
+     .help = "refuse backends whose results may differ from the exact arithmetic"},
+    {.name = "time-limit", .kind = K::kReal, .value_name = "SECONDS", .low = 0.001, .high = 31536000, .commands = kRun,
+     .group = G::kCompute, .help = "stop after this time with exit code 124"},
+    {.name = "plugin", .kind = K::kPath, .value_name = "FILE", .commands = kPlugins, .group = G::kCompute,
+     .repeatable = true, .names_code = true, .help = "one more backend plugin"},
+    {.name = "plugin-dir", .kind = K::kPath, .value_name = "DIR", .commands = kPlugins, .group = G::kCompute,
+     .repeatable = true, .names_code = true, .help = "one more folder with backend plugins"},
+    {.name = "allow-unsafe-plugins", .commands = kPlugins, .group = G::kCompute, .names_code = true,
+     .help = "skip the check of who owns and may write the plugin files"},
+    {.name = "real-model", .commands = kRun, .group = G::kCompute,
+     .help = "assert that nothing comes from the mock backend"},
+    {.name = "allow-mock", .commands = kRun, .group = G::kCompute,
+     .help = "let the mock backend answer, marked, when no real backend can"},
+    {.name = "mock-mode", .kind = K::kChoice, .value_name = "MODE", .choices = "canned faithful", .default_text = "canned",
+     .commands = kRun, .group = G::kCompute, .help = "what the mock backend computes: canned, faithful"},
+    {.name = "mock-faults", .kind = K::kPath, .value_name = "SCRIPT", .commands = kRun, .group = G::kCompute,
+     .help = "faults for the mock backend to play, for example 'decode@37=lost'"},
+    {.name = "backends", .kind = K::kNames, .value_name = "LIST", .default_text = "cuda,cpu", .commands = kRun,
+     .group = G::kCompute, .from_environment = false, .file_only = true,
+     .help = "configuration files only: the list that --backend auto stands for"},
+
+    // Sampling
+    {.name = "seed", .dashes = "-s", .kind = K::kInteger, .value_name = "N", .default_text = "-1", .low = -1,
+     .int64_high = true, .commands = kRun, .group = G::kSampling, .everyday = true, .environment = "BITNET_SEED",
+     .help = "start of the random numbers; -1: a new one each time, reported"},
+    {.name = "temp", .aliases = "temperature", .dashes = "-temp", .kind = K::kReal, .value_name = "X", .default_text = "0.8",
+     .low = 0, .high = 10, .commands = kRun, .group = G::kSampling, .everyday = true, .help = "temperature; 0 is greedy"},
+    {.name = "greedy", .commands = kRun, .group = G::kSampling, .everyday = true, .stands_for = "temp",
+     .stands_for_value = "0", .help = "always the most likely token; same as --temp 0"},
+    {.name = "top-k", .kind = K::kInteger, .value_name = "N", .default_text = "40", .low = -1, .high = kInt32,
+     .commands = kRun, .group = G::kSampling, .everyday = true, .help = "keep the N most likely tokens; 0 or -1: off"},
+    {.name = "top-p", .kind = K::kReal, .value_name = "P", .default_text = "0.95", .low = 0, .high = 1, .commands = kRun,
+     .group = G::kSampling, .everyday = true, .help = "keep the likeliest tokens up to this probability together"},
+    {.name = "min-p", .kind = K::kReal, .value_name = "P", .default_text = "0.05", .low = 0, .high = 1, .commands = kRun,
+     .group = G::kSampling, .help = "drop tokens less likely than P times the likeliest"},
+    {.name = "repeat-penalty", .aliases = "repetition-penalty", .kind = K::kReal, .value_name = "X", .default_text = "1.0",
+     .low = 0.1, .high = 10, .commands = kRun, .group = G::kSampling, .help = "make repeated tokens less likely; 1: off"},
+    {.name = "repeat-last-n", .kind = K::kInteger, .value_name = "N", .default_text = "64", .low = -1, .high = kInt32,
+     .commands = kRun, .group = G::kSampling, .help = "how far back the penalties look; -1: the context, 0: off"},
+    {.name = "presence-penalty", .kind = K::kReal, .value_name = "X", .default_text = "0", .low = -2, .high = 2,
+     .commands = kRun, .group = G::kSampling, .help = "make tokens that occurred less likely"},
+    {.name = "frequency-penalty", .kind = K::kReal, .value_name = "X", .default_text = "0", .low = -2, .high = 2,
+     .commands = kRun, .group = G::kSampling, .help = "make tokens less likely each time they occur"},
+    {.name = "logit-bias", .kind = K::kBias, .value_name = "ID+V", .commands = kRun, .group = G::kSampling,
+     .repeatable = true, .help = "add V to the logit of token ID (ID-V subtracts)"},
+    {.name = "ignore-eos", .commands = kRun, .group = G::kSampling, .help = "go on after the end of the text"},
+    {.name = "stop", .aliases = "reverse-prompt", .dashes = "-r", .kind = K::kText, .value_name = "TEXT", .commands = kRun,
+     .group = G::kSampling, .everyday = true, .repeatable = true, .help = "stop before this text, at most 16 of 256 bytes"},
+
+    // Output
+    {.name = "json", .commands = kReports, .group = G::kOutput, .everyday = true,
+     .help = "one JSON object on standard output instead of text"},
+    {.name = "logits-out", .kind = K::kPath, .value_name = "FILE", .commands = kRun, .group = G::kOutput,
+     .help = "write the logits of every step to a file"},
+    {.name = "progress", .kind = K::kChoice, .value_name = "HOW", .choices = "auto bar plain json none",
+     .default_text = "auto", .commands = kRun, .group = G::kOutput,
+     .help = "progress on standard error: auto, bar, plain, json, none"},
+    {.name = "no-progress", .commands = kRun, .group = G::kOutput, .stands_for = "progress", .stands_for_value = "none",
+     .help = "same as --progress none"},
+    {.name = "print-config", .commands = kReports, .group = G::kOutput,
+     .help = "show every option's value and where it comes from, then end"},
+    {.name = "config", .kind = K::kPath, .value_name = "FILE", .commands = kReports, .group = G::kOutput,
+     .from_environment = false, .names_code = true, .environment = "BITNET_CONFIG",
+     .help = "read options from this file instead of the user's one"},
+    {.name = "help", .dashes = "-h", .commands = kAll, .group = G::kOutput, .everyday = true, .from_environment = false,
+     .help = "the everyday options"},
+    {.name = "help-all", .commands = kAll, .group = G::kOutput, .everyday = true, .from_environment = false,
+     .help = "all options, exit codes, environment variables"},
+    {.name = "version", .commands = kRun, .group = G::kOutput, .from_environment = false,
+     .help = "same as the command 'version'"},
+
+    // Logging
+    {.name = "verbosity", .aliases = "log-verbosity", .dashes = "-lv", .kind = K::kInteger, .value_name = "N",
+     .default_text = "3", .low = 0, .high = 5, .commands = kReports, .group = G::kLogging,
+     .help = "messages: 0 and 1 errors, 2 warnings, 3 notices, 4 more, 5 all"},
+    {.name = "verbose", .dashes = "-v", .commands = kReports, .group = G::kLogging, .everyday = true,
+     .stands_for = "verbosity", .stands_for_value = "4", .help = "same as --verbosity 4"},
+    {.name = "no-color", .commands = kReports, .group = G::kLogging, .environment = "NO_COLOR",
+     .help = "no colours on the terminal"},
+};
+// clang-format on
+
+// An option of the design that this version refuses. Its `commands` tell for which commands its variable is refused too.
+constexpr OptionRow later(std::string_view name, std::string_view dashes = {}, unsigned commands = 0) {
+  return {.name = name, .dashes = dashes, .commands = commands, .ready = false};
+}
+
+constexpr OptionRow kLaterRows[] = {
+    // of run
+    later("hf-repo", "-hf -hfr", kRun),
+    later("hf-file", "-hff", kRun),
+    later("hf-token", "-hft", kRun),
+    later("revision", "", kRun),
+    later("tokenizer", "", kModel),
+    later("system-prompt", "-sys", kRun),
+    later("system-prompt-file", "-sysf", kRun),
+    later("no-mmap", "", kRun),
+    later("mlock", "", kRun),
+    later("threads-batch", "-tb", kRun),
+    later("device", "-dev", kRun),
+    later("isolate-backend", "", kRun),
+    later("grammar", "", kRun),
+    later("grammar-file", "", kRun),
+    later("json-schema", "-j", kRun),
+    later("json-schema-file", "-jf", kRun),
+    later("typical", "", kRun),
+    later("mirostat", "", kRun),
+    later("mirostat-lr", "", kRun),
+    later("mirostat-ent", "", kRun),
+    later("dry-multiplier", "", kRun),
+    later("dry-base", "", kRun),
+    later("dry-allowed-length", "", kRun),
+    later("dry-penalty-last-n", "", kRun),
+    later("dry-sequence-breaker", "", kRun),
+    later("xtc-probability", "", kRun),
+    later("xtc-threshold", "", kRun),
+    later("samplers", "", kRun),
+    // of all commands
+    later("log-file", "", kReports),
+    later("log-format", "", kReports),
+    later("log-disable", "", kReports),
+    later("log-colors", "", kReports),
+    later("log-prompts", "", kReports),
+    // of commands that this version does not have
+    later("conversation", "-cnv"),
+    later("single-turn", "-st"),
+    later("multiline-input", "-mli"),
+    later("interactive", "-i"),
+    later("chat-template"),
+    later("chat-template-file"),
+    later("jinja"),
+    later("no-jinja"),
+    later("host"),
+    later("port"),
+    later("parallel", "-np"),
+    later("api-key"),
+    later("api-key-file"),
+    later("insecure-no-auth"),
+    later("allowed-hosts"),
+    later("cors-origins"),
+    later("alias"),
+    later("strict-model"),
+    later("metrics"),
+    later("metrics-compat"),
+    later("slots"),
+    later("queue"),
+    later("max-connections"),
+    later("max-connections-per-ip"),
+    later("timeout"),
+    later("drain-timeout"),
+    later("offline"),
+    later("no-wait"),
+    later("sha256"),
+    later("force"),
+    later("max-age-days"),
+    later("format"),
+    later("quality"),
+    later("chunks"),
+    later("stride"),
+    later("recipe"),
+    later("hellaswag"),
+    later("winogrande"),
+    later("multiple-choice"),
+    later("reference"),
+    later("tolerance"),
+    later("output", "-o"),
+    later("output-err", "-oe"),
+    later("prompt-gen", "-pg"),
+    later("delay"),
+    later("no-warmup"),
+    later("warmup"),
+    later("prompt-tokens"),
+    later("repeat"),
+    later("json-output"),
+    later("results"),
+    later("baseline"),
+    later("threshold"),
+    later("update"),
+    later("base-url"),
+    later("concurrency"),
+    later("shard"),
+    later("merge"),
+    later("retry-errors"),
+};
+
+constexpr auto kRows = [] {
+  std::array<OptionRow, std::size(kReadyRows) + std::size(kLaterRows)> rows{};
+  std::copy(std::begin(kReadyRows), std::end(kReadyRows), rows.begin());
+  std::copy(std::begin(kLaterRows), std::end(kLaterRows), rows.begin() + std::size(kReadyRows));
+  return rows;
+}();
+
+bool contains_word(std::string_view list, std::string_view word) {
+  const auto words = words_of(list);
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+}  // namespace
+
+std::span<const CommandRow> command_table() { return kCommands; }
+std::span<const OptionRow> option_table() { return kRows; }
+std::span<const std::string_view> later_commands() { return kLaterCommands; }
+
+const CommandRow* find_command(std::string_view word) {
+  for (const CommandRow& row : kCommands) {
+    if (row.name == word || contains_word(row.aliases, word)) return &row;
+  }
+  return nullptr;
+}
+
+std::string_view command_name(Command command) {
+  for (const CommandRow& row : kCommands) {
+    if (row.command == command) return row.name;
+  }
+  throw std::logic_error("command without a row");
+}
+
+bool is_later_command(std::string_view word) {
+  return std::find(std::begin(kLaterCommands), std::end(kLaterCommands), word) != std::end(kLaterCommands);
+}
+
+const OptionRow* find_long(std::string_view name) {
+  for (const OptionRow& row : kRows) {
+    if (!row.file_only && (row.name == name || contains_word(row.aliases, name))) return &row;
+  }
+  return nullptr;
+}
+
+const OptionRow* find_dash(std::string_view spelling) {
+  for (const OptionRow& row : kRows) {
+    if (contains_word(row.dashes, spelling)) return &row;
+  }
+  return nullptr;
+}
+
+const OptionRow& option(std::string_view name) {
+  for (const OptionRow& row : kRows) {
+    if (row.name == name) return row;
+  }
+  throw std::logic_error("no option row named " + std::string(name));
+}
+
+std::string_view default_of(const OptionRow& row, bool infer) {
+  if (infer && !row.infer_default.empty()) return row.infer_default;
+  if (row.kind == ValueKind::kFlag) return row.default_text.empty() ? "off" : row.default_text;
+  return row.default_text;
+}
+
+std::string environment_name(std::string_view long_name) {
+  std::string out = "BITNET_ARG_";
+  for (const char c : long_name) out += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return out;
+}
+
+std::vector<std::string_view> words_of(std::string_view text) {
+  std::vector<std::string_view> words;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    if (end > 0) words.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return words;
+}
+
+std::string commands_of(const OptionRow& row) {
+  std::string out;
+  for (const CommandRow& command : kCommands) {
+    if ((row.commands & command.command) == 0) continue;
+    if (!out.empty()) out += ", ";
+    out += command.name;
+  }
+  return out;
+}
+
+}  // namespace bitnet::cli

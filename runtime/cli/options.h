@@ -1,0 +1,184 @@
+// cli/options.h - the command line, the environment and configuration files as plain structs, one per command.
+//
+// Precedence: flag > environment > user file > system file > default. The defaults stand in option_table.cpp; a struct made
+// without parse_command_line() is empty.
+//
+// Errors   throws Error{kUsage} with one line that names the option, variable or file.
+// Threads  pure but for reading configuration files and prompts.
+// Source   user_interface.md, sections 2 to 5 and 7.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/log.h"
+
+namespace bitnet::cli {
+
+// Where a value comes from, weakest first.
+enum class Source { kDefault, kSystemFile, kUserFile, kEnvironment, kFlag };
+
+// One option's effective value as text. `values` has one entry except for repeatable options; unset: none.
+struct Setting {
+  std::string name;  // the long name
+  std::vector<std::string> values;
+  Source source = Source::kDefault;
+  std::string origin;  // "-n", "BITNET_SEED", the path of a file; empty for a default
+};
+
+enum class PromptFrom { kNone, kText, kFile, kStdin, kIds };
+
+struct Prompt {
+  PromptFrom from = PromptFrom::kNone;
+  std::string text;          // kText: the text, any bytes; kFile: the path
+  std::vector<int32_t> ids;  // kIds: each >= 0, not checked against a vocabulary
+};
+
+struct LogitBias {
+  int32_t id;  // >= 0, not checked against a vocabulary
+  float bias;  // finite
+};
+
+struct SamplingOptions {
+  int64_t seed = 0;        // -1: choose one and report it
+  double temperature = 0;  // 0: greedy
+  bool greedy = false;     // the same as temperature == 0
+  int64_t top_k = 0;       // <= 0: off
+  double top_p = 0;        // 0..1
+  double min_p = 0;        // 0..1
+  double repeat_penalty = 0;
+  int64_t repeat_last_n = 0;  // tokens; -1: the context
+  double presence_penalty = 0;
+  double frequency_penalty = 0;
+  std::vector<LogitBias> logit_bias;  // at most 1024
+  bool ignore_eos = false;
+  std::vector<std::string> stop;  // at most 16, each 1..256 bytes
+};
+
+struct PluginOptions {
+  std::vector<std::string> files;  // --plugin
+  std::vector<std::string> dirs;   // --plugin-dir
+  std::vector<std::string> path;   // folders of BITNET_PLUGIN_PATH, absolute, searched after `dirs`
+  bool allow_unsafe = false;
+  bool privileged = false;  // set-user-id process: only the installed folder counts
+};
+
+enum class Progress { kAuto, kBar, kPlain, kJson, kNone };
+
+struct OutputOptions {
+  bool json = false;
+  LogLevel log_level = LogLevel::kNotice;  // of --verbosity 0..5
+  Progress progress = Progress::kAuto;
+  bool color = true;  // false after --no-color or NO_COLOR
+};
+
+struct MockOptions {
+  std::string mode;    // "canned" or "faithful"
+  std::string faults;  // a fault script, empty: none; its grammar is the mock plugin's business
+};
+
+enum class KvType { kF32, kF16 };
+
+struct ComputeOptions {
+  int threads = 0;                    // 0: usable physical cores
+  std::vector<std::string> backends;  // as given: {"auto"}, {X} (X first, then priority), {X, Y, ...} (these only)
+  std::vector<std::string> priority;  // what "auto" stands for
+  bool no_gpu = false;                // -ngl 0: no GPU backend, from whatever list
+  bool no_fallback = false;
+  bool allow_mock = false;
+  bool real_model = false;
+  bool deterministic = false;
+  std::optional<double> time_limit;  // seconds
+  KvType kv_type = KvType::kF32;
+  int batch_size = 0;   // tokens, >= ubatch_size
+  int ubatch_size = 0;  // tokens
+  PluginOptions plugins;
+  MockOptions mock;
+};
+
+struct RunOptions {
+  bool infer = false;  // called as `infer`
+  std::optional<std::string> model;
+  Prompt prompt;                      // kNone only with list_backends or list_devices
+  int64_t n_predict = 0;              // -1: until the text ends or the context is full
+  bool n_predict_is_default = false;  // stopping at the default limit is noted
+  int ctx_size = 0;                   // tokens; 0: from the model
+  bool check_tensors = false;
+  bool strict_tokenizers = false;
+  bool list_backends = false;
+  bool list_devices = false;
+  std::string logits_out;  // path, empty: none
+  ComputeOptions compute;
+  SamplingOptions sampling;
+  OutputOptions output;
+};
+
+struct BackendsOptions {
+  bool list_devices = false;  // show devices, not plugin files
+  PluginOptions plugins;
+  OutputOptions output;
+};
+
+struct TokenizeOptions {
+  std::optional<std::string> model;
+  Prompt text;  // never kNone or kIds
+  bool add_special = false;
+  bool parse_special = false;
+  bool strict_tokenizers = false;
+  OutputOptions output;
+};
+
+struct DetokenizeOptions {
+  std::optional<std::string> model;
+  std::vector<int32_t> ids;  // at least one, each >= 0
+  bool strict_tokenizers = false;
+  OutputOptions output;
+};
+
+struct VersionOptions {
+  OutputOptions output;
+};
+
+struct HelpOptions {
+  std::string command;  // name of a command, empty: the program
+  bool all = false;
+};
+
+struct ParsedCommand {
+  std::variant<RunOptions, BackendsOptions, TokenizeOptions, DetokenizeOptions, VersionOptions, HelpOptions> command;
+  std::vector<Setting> settings;      // every option of the command, in the table's order; empty for help
+  std::vector<std::string> warnings;  // for the log, before the command runs
+  std::vector<std::string> notes;
+  bool print_config = false;  // show print_config() and end; then a prompt or model may be missing
+
+  // The setting of that long name; throws std::logic_error when the command has no such option.
+  const Setting& setting(std::string_view name) const;
+};
+
+// What the parser reads from its surroundings; a test makes its own.
+struct Environment {
+  std::map<std::string, std::string> variables;
+  bool privileged = false;  // set-user-id: variables that name code to load do not count
+  std::string system_config = "/etc/bitnet/bitnet.conf";
+
+  static Environment of_process();
+  // Empty counts as unset.
+  const std::string* find(const std::string& name) const;
+};
+
+ParsedCommand parse_command_line(int argc, const char* const* argv, const Environment& environment);
+
+// Every effective value and its source: lines "name = value  # source", or with --json one object.
+std::string print_config(const ParsedCommand& parsed);
+
+// The prompt's bytes: the text itself, a file, or standard input to its end. NUL is an ordinary byte. Not for kNone, kIds.
+// Errors  kUsage: missing, a folder, unreadable, more than kMaxPromptBytes, UTF-16 with a byte order mark.
+inline constexpr size_t kMaxPromptBytes = size_t{64} << 20;
+std::string read_prompt(const Prompt& prompt);
+
+}  // namespace bitnet::cli

@@ -1,0 +1,348 @@
+// cli/options_commands.cpp - fills the struct of each command and refuses what contradicts itself.
+#include "cli/options_commands.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/error.h"
+#include "cli/normalize.h"
+#include "cli/options_sources.h"
+#include "cli/options_values.h"
+
+namespace bitnet::cli {
+namespace {
+
+constexpr size_t kMaxStops = 16;
+constexpr size_t kMaxStopBytes = 256;
+
+std::optional<std::string> model_of(const Settings& settings) {
+  if (!settings.given("model")) return std::nullopt;
+  return settings.path("model");
+}
+
+LogLevel log_level_of(int64_t verbosity) {
+  constexpr LogLevel kLevels[] = {LogLevel::kError,  LogLevel::kError, LogLevel::kWarning,
+                                  LogLevel::kNotice, LogLevel::kInfo,  LogLevel::kDebug};
+  return kLevels[verbosity];
+}
+
+Progress progress_of(const std::string& word) {
+  if (word == "bar") return Progress::kBar;
+  if (word == "plain") return Progress::kPlain;
+  if (word == "json") return Progress::kJson;
+  return word == "none" ? Progress::kNone : Progress::kAuto;
+}
+
+OutputOptions output_options(const Settings& settings) {
+  OutputOptions out;
+  out.json = settings.flag("json");
+  out.log_level = log_level_of(settings.integer("verbosity"));
+  out.color = !settings.flag("no-color");
+  return out;
+}
+
+PluginOptions plugin_options(const Settings& settings, const Environment& environment, std::vector<std::string>& warnings) {
+  PluginOptions out;
+  out.files = settings.paths("plugin");
+  out.dirs = settings.paths("plugin-dir");
+  out.path = read_plugin_path(environment, warnings);
+  out.allow_unsafe = settings.flag("allow-unsafe-plugins");
+  out.privileged = environment.privileged;
+  return out;
+}
+
+[[noreturn]] void fail_operand(const std::string& word) {
+  if (find_command(word) != nullptr || is_later_command(word)) {
+    fail(ErrorKind::kUsage, "unexpected argument '{}': a command must be the first word", word);
+  }
+  const std::string nearest = nearest_command(word);
+  fail(ErrorKind::kUsage, "unexpected argument '{}'; {}", printable(word),
+       nearest.empty() ? "a text is given with -p TEXT" : fmt::format("did you mean the command '{}'?", nearest));
+}
+
+void refuse_operands(std::span<const std::string> words) {
+  if (!words.empty()) fail_operand(words.front());
+}
+
+// What a setting of text or prompt options means as a prompt.
+Prompt prompt_of(const Settings& settings, std::string_view name) {
+  Prompt out;
+  if (name == "prompt-ids") {
+    out.from = PromptFrom::kIds;
+    out.ids = read_ids(settings.where(name), settings.text(name));
+    return out;
+  }
+  out.text = name == "file" ? settings.path(name) : settings.text(name);
+  out.from = name == "file" ? PromptFrom::kFile : PromptFrom::kText;
+  if (out.text == "-") out = {PromptFrom::kStdin, {}, {}};
+  return out;
+}
+
+// The prompt of the strongest source; two prompts of the same strength are a usage error. "-" as an operand is one more.
+Prompt choose_prompt(const Settings& settings, std::span<const std::string_view> names, std::span<const std::string> words) {
+  Prompt chosen;
+  Source strongest = Source::kDefault;
+  std::string origin;
+  if (words.size() == 1 && words.front() == "-") {
+    chosen.from = PromptFrom::kStdin;
+    strongest = Source::kFlag;
+    origin = "-";
+  } else {
+    refuse_operands(words);
+  }
+  for (const std::string_view name : names) {
+    const Setting& setting = settings.of(name);
+    if (setting.source == Source::kDefault || setting.source < strongest) continue;
+    if (setting.source == strongest) {
+      fail(ErrorKind::kUsage, "two prompts, {} and {}: give one", origin, settings.where(name));
+    }
+    chosen = prompt_of(settings, name);
+    strongest = setting.source;
+    origin = settings.where(name);
+  }
+  return chosen;
+}
+
+std::vector<std::string> stop_texts(const Settings& settings) {
+  const std::vector<std::string>& stops = settings.of("stop").values;
+  if (stops.size() > kMaxStops) {
+    fail(ErrorKind::kUsage, "{}: expected at most {} stop texts, found {}", settings.where("stop"), kMaxStops, stops.size());
+  }
+  for (const std::string& stop : stops) {
+    if (stop.empty() || stop.size() > kMaxStopBytes) {
+      fail(ErrorKind::kUsage, "{}: expected a stop text of 1 to {} bytes, found {}", settings.where("stop"), kMaxStopBytes,
+           stop.size());
+    }
+  }
+  return stops;
+}
+
+SamplingOptions sampling_options(const Settings& settings) {
+  SamplingOptions out;
+  out.seed = settings.integer("seed");
+  out.temperature = settings.real("temp");
+  out.greedy = out.temperature == 0;
+  out.top_k = settings.integer("top-k");
+  out.top_p = settings.real("top-p");
+  out.min_p = settings.real("min-p");
+  out.repeat_penalty = settings.real("repeat-penalty");
+  out.repeat_last_n = settings.integer("repeat-last-n");
+  out.presence_penalty = settings.real("presence-penalty");
+  out.frequency_penalty = settings.real("frequency-penalty");
+  for (const std::string& value : settings.of("logit-bias").values) {
+    read_logit_bias(settings.where("logit-bias"), value, out.logit_bias);
+  }
+  out.ignore_eos = settings.flag("ignore-eos");
+  out.stop = stop_texts(settings);
+  return out;
+}
+
+bool is_gpu_name(const std::string& name) { return name.starts_with("cuda") || name.starts_with("CUDA") || name == "gpu"; }
+
+// Plugin ids of the mock and its kind; a plugin that only calls itself mock is one as well.
+bool is_mock_name(std::string name) {
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return name.starts_with("mock") || name == "test";
+}
+
+// -ngl N beside --backend: 0 forbids the GPU, any other number prefers it unless backends are named.
+void apply_gpu_layers(const Settings& settings, ComputeOptions& out, std::vector<std::string>& notes) {
+  if (!settings.given("gpu-layers")) return;
+  const std::string where = settings.where("gpu-layers");
+  if (settings.integer("gpu-layers") == 0) {
+    out.no_gpu = true;
+    const bool named = std::any_of(out.backends.begin(), out.backends.end(), is_gpu_name);
+    if (named && settings.of("backend").source == settings.of("gpu-layers").source) {
+      fail(ErrorKind::kUsage, "{} 0 forbids the GPU and {} names it: give one", where, settings.where("backend"));
+    }
+    return;
+  }
+  const bool named = out.backends != std::vector<std::string>{"auto"};
+  if (!named) out.backends = {"cuda"};
+  notes.push_back(fmt::format("{}: a model is never split between backends; {}", where,
+                              named ? "the backends named are used" : "the GPU is tried first"));
+}
+
+// --real-model against requests for the mock: of equal or greater strength they are an error, weaker ones are dropped.
+void apply_real_model(const Settings& settings, ComputeOptions& out, std::vector<std::string>& warnings) {
+  out.real_model = settings.flag("real-model");
+  if (!out.real_model) return;
+  const Source strength = settings.of("real-model").source;
+  const std::string where = settings.where("real-model");
+  const auto refuse_or_drop = [&](std::string_view name) {
+    if (settings.of(name).source >= strength) {
+      fail(ErrorKind::kUsage, "{} forbids the mock backend and {} asks for it: give one", where, settings.where(name));
+    }
+    warnings.push_back(fmt::format("{} forbids the mock backend; {} is dropped", where, settings.where(name)));
+  };
+  if (out.allow_mock) {
+    refuse_or_drop("allow-mock");
+    out.allow_mock = false;
+  }
+  if (std::any_of(out.backends.begin(), out.backends.end(), is_mock_name)) {
+    refuse_or_drop("backend");
+    std::erase_if(out.backends, is_mock_name);
+    if (out.backends.empty()) out.backends = {"auto"};
+  }
+  if (std::any_of(out.priority.begin(), out.priority.end(), is_mock_name)) {
+    fail(ErrorKind::kUsage, "{}: the mock backend cannot be in this list", settings.where("backends"));
+  }
+}
+
+MockOptions mock_options(const Settings& settings, const ComputeOptions& compute) {
+  const bool possible = compute.allow_mock || std::any_of(compute.backends.begin(), compute.backends.end(), is_mock_name);
+  for (const std::string_view name : {"mock-mode", "mock-faults"}) {
+    if (!possible && settings.of(name).source == Source::kFlag) {
+      fail(ErrorKind::kUsage, "{} has no effect without --backend mock or --allow-mock", settings.where(name));
+    }
+  }
+  return {settings.choice("mock-mode"), settings.path("mock-faults")};
+}
+
+void fill_batch_sizes(const Settings& settings, ComputeOptions& out) {
+  const int64_t batch = settings.integer("batch-size");
+  const int64_t ubatch = settings.integer("ubatch-size");
+  if (ubatch > batch && settings.given("ubatch-size")) {
+    fail(ErrorKind::kUsage, "{}: expected at most the batch size {}, found {}", settings.where("ubatch-size"), batch, ubatch);
+  }
+  out.batch_size = static_cast<int>(batch);
+  out.ubatch_size = static_cast<int>(std::min(batch, ubatch));
+}
+
+ComputeOptions compute_options(const Settings& settings, const Environment& environment, ParsedCommand& parsed) {
+  ComputeOptions out;
+  out.threads = static_cast<int>(settings.integer("threads"));
+  out.backends = settings.names("backend");
+  out.priority = settings.names("backends");
+  out.no_fallback = settings.flag("no-fallback");
+  out.allow_mock = settings.flag("allow-mock");
+  out.deterministic = settings.flag("deterministic");
+  if (settings.given("time-limit")) out.time_limit = settings.real("time-limit");
+  out.kv_type = settings.choice("kv-type") == "f16" ? KvType::kF16 : KvType::kF32;
+  fill_batch_sizes(settings, out);
+  out.plugins = plugin_options(settings, environment, parsed.warnings);
+  apply_gpu_layers(settings, out, parsed.notes);
+  apply_real_model(settings, out, parsed.warnings);
+  out.mock = mock_options(settings, out);
+  return out;
+}
+
+RunOptions run_options(const Settings& settings, std::span<const std::string> words, bool infer, const Environment& environment,
+                       ParsedCommand& parsed) {
+  constexpr std::string_view kSources[] = {"prompt", "file", "prompt-ids"};
+  RunOptions out;
+  out.infer = infer;
+  out.model = model_of(settings);
+  out.prompt = choose_prompt(settings, kSources, words);
+  out.n_predict = settings.integer("predict");
+  out.n_predict_is_default = !settings.given("predict");
+  out.ctx_size = static_cast<int>(settings.integer("ctx-size"));
+  out.check_tensors = settings.flag("check-tensors");
+  out.strict_tokenizers = settings.flag("strict-tokenizers");
+  out.list_backends = settings.flag("list-backends");
+  out.list_devices = settings.flag("list-devices");
+  out.logits_out = settings.path("logits-out");
+  out.compute = compute_options(settings, environment, parsed);
+  out.sampling = sampling_options(settings);
+  out.output = output_options(settings);
+  out.output.progress = progress_of(settings.choice("progress"));
+  settings.flag("no-conversation");  // read for its errors: it only confirms what is always so
+  if (out.prompt.from == PromptFrom::kNone && !out.list_backends && !out.list_devices && !parsed.print_config) {
+    fail(ErrorKind::kUsage, "no prompt: give -p TEXT, -f FILE, or '-p -' to read standard input; --help shows examples");
+  }
+  return out;
+}
+
+BackendsOptions backends_options(const Settings& settings, std::span<const std::string> words, const Environment& environment,
+                                 ParsedCommand& parsed) {
+  if (!words.empty() && (words.front() == "explain" || words.front() == "rescan")) {
+    fail(ErrorKind::kUsage, "'backends {}' is not part of this version yet", words.front());
+  }
+  if (!words.empty() && words.front() == "list") words = words.subspan(1);
+  refuse_operands(words);
+  BackendsOptions out;
+  settings.flag("list-backends");  // read for its errors: it only confirms the default
+  out.list_devices = settings.flag("list-devices");
+  out.plugins = plugin_options(settings, environment, parsed.warnings);
+  out.output = output_options(settings);
+  return out;
+}
+
+TokenizeOptions tokenize_options(const Settings& settings, std::span<const std::string> words, const ParsedCommand& parsed) {
+  constexpr std::string_view kSources[] = {"prompt", "file"};
+  TokenizeOptions out;
+  out.model = model_of(settings);
+  out.text = choose_prompt(settings, kSources, words);
+  out.add_special = settings.flag("add-special");
+  out.parse_special = settings.flag("parse-special");
+  out.strict_tokenizers = settings.flag("strict-tokenizers");
+  out.output = output_options(settings);
+  if (out.text.from == PromptFrom::kNone && !parsed.print_config) {
+    fail(ErrorKind::kUsage, "no text: give -p TEXT, -f FILE, or '-p -' to read standard input");
+  }
+  return out;
+}
+
+DetokenizeOptions detokenize_options(const Settings& settings, std::span<const std::string> words,
+                                     const ParsedCommand& parsed) {
+  DetokenizeOptions out;
+  out.model = model_of(settings);
+  if (settings.given("ids") && !words.empty() && settings.of("ids").source == Source::kFlag) {
+    fail(ErrorKind::kUsage, "token ids twice, {} and '{}': give one", settings.where("ids"), printable(words.front()));
+  }
+  if (!words.empty()) {
+    out.ids = read_ids("detokenize", fmt::format("{}", fmt::join(words, " ")));
+  } else if (settings.given("ids")) {
+    out.ids = read_ids(settings.where("ids"), settings.text("ids"));
+  } else if (!parsed.print_config) {
+    fail(ErrorKind::kUsage, "no token ids: give --ids 1,2,3 or plain numbers");
+  }
+  out.strict_tokenizers = settings.flag("strict-tokenizers");
+  out.output = output_options(settings);
+  return out;
+}
+
+}  // namespace
+
+void fill_command(ParsedCommand& parsed, Command command, bool infer, std::span<const std::string> words,
+                  const Environment& environment) {
+  const Settings settings(parsed.settings);
+  parsed.print_config = settings.flag("print-config");
+  switch (command) {
+    case kRun:
+      parsed.command = run_options(settings, words, infer, environment, parsed);
+      break;
+    case kBackends:
+      parsed.command = backends_options(settings, words, environment, parsed);
+      break;
+    case kTokenize:
+      parsed.command = tokenize_options(settings, words, parsed);
+      break;
+    case kDetokenize:
+      parsed.command = detokenize_options(settings, words, parsed);
+      break;
+    case kVersion:
+      refuse_operands(words);
+      parsed.command = VersionOptions{output_options(settings)};
+      break;
+    case kHelp:
+      break;  // answered before settings are read
+  }
+}
+
+HelpOptions help_options(Command command, bool named, std::span<const std::string> words, bool all) {
+  HelpOptions out{named && command != kHelp ? std::string(command_name(command)) : std::string(), all};
+  if (command != kHelp || words.empty()) {
+    refuse_operands(words);
+    return out;
+  }
+  const std::string& word = words.front();
+  if (is_later_command(word)) fail(ErrorKind::kUsage, "'{}' is not part of this version yet", word);
+  const CommandRow* row = find_command(word);
+  if (row == nullptr) fail_operand(word);
+  refuse_operands(words.subspan(1));
+  out.command = row->name;
+  return out;
+}
+
+}  // namespace bitnet::cli

@@ -1,0 +1,258 @@
+// cli/run_command.cpp - "bitnet-run -p TEXT": one prompt, one answer.
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <random>
+
+#include "base/thread_team.h"
+#include "cli/commands.h"
+#include "cli/json_text.h"
+#include "cli/logits_file.h"
+#include "cli/progress.h"
+#include "cli/run_report.h"
+#include "cli/signals.h"
+
+namespace bitnet::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+uint64_t choose_seed(int64_t seed) {
+  if (seed >= 0) return static_cast<uint64_t>(seed);
+  std::random_device device;
+  return (static_cast<uint64_t>(device()) << 32 | device()) >> 1;  // fits --seed again
+}
+
+engine::SamplerSettings sampler_settings(const SamplingOptions& o) {
+  engine::SamplerSettings s;
+  s.seed = choose_seed(o.seed);
+  s.temperature = o.greedy ? 0.0f : static_cast<float>(o.temperature);
+  s.top_k = static_cast<int32_t>(std::min<int64_t>(o.top_k, INT32_MAX));
+  s.top_p = static_cast<float>(o.top_p);
+  s.min_p = static_cast<float>(o.min_p);
+  s.repeat_penalty = static_cast<float>(o.repeat_penalty);
+  s.repeat_last_n = static_cast<int32_t>(std::min<int64_t>(o.repeat_last_n, INT32_MAX));
+  s.presence_penalty = static_cast<float>(o.presence_penalty);
+  s.frequency_penalty = static_cast<float>(o.frequency_penalty);
+  for (const LogitBias& bias : o.logit_bias) s.logit_bias.emplace_back(bias.id, bias.bias);
+  return s;
+}
+
+// The candidates in order. Backends that the options rule out are left out with that reason.
+backend::Order choose_backends(const backend::Registry& registry, const ComputeOptions& o) {
+  std::vector<backend::BackendFacts> facts = registry.facts();
+  for (size_t i = 0; i < facts.size(); ++i) {
+    const auto rule_out = [&](const char* reason) {
+      facts[i].usable = false;
+      facts[i].reason = reason;
+    };
+    if (!facts[i].usable) continue;
+    if (o.no_gpu && facts[i].kind == "gpu") rule_out("-ngl 0 asks for no GPU");
+    if (o.deterministic && registry.plugins()[i].numerics != "exact-1") rule_out("is not exact-1, and --deterministic asks for it");
+    if (o.real_model && facts[i].kind == "test") rule_out("is a mock, and --real-model forbids it");
+  }
+  std::vector<std::string> requested = o.backends;
+  if (requested == std::vector<std::string>{"auto"}) requested.clear();
+  backend::OrderOptions options;
+  if (!o.priority.empty()) options.default_list = o.priority;
+  options.strict = o.no_fallback;
+  options.allow_mock = o.allow_mock;
+  return backend::order_candidates(facts, requested, options);
+}
+
+// The JSON for the mock's open(): its mode and faults.
+std::string mock_options(const MockOptions& mock) {
+  nlohmann::json j = {{"mode", mock.mode}};
+  if (!mock.faults.empty()) j["faults"] = mock.faults;
+  return json_text(j);
+}
+
+class Run {
+ public:
+  explicit Run(const RunOptions& options) : o_(options) {}
+
+  int execute() {
+    int code = 0;
+    try {
+      prepare();
+      code = generate();
+    } catch (const Error& e) {
+      report_.error = e.what();
+      code = e.exit_code();
+      if (e.kind() == ErrorKind::kInterrupted) code = 128 + stop_signal();
+      result_.finish = e.kind() == ErrorKind::kInterrupted ? engine::FinishReason::kCancelled
+                       : e.kind() == ErrorKind::kTimeLimit ? engine::FinishReason::kTime
+                                                           : engine::FinishReason::kError;
+      if (wrote_text_) write_stdout("\n");
+      if (e.kind() == ErrorKind::kInterrupted) {
+        log(LogLevel::kNotice, "stopped after {} tokens", result_.tokens.size());
+      } else {
+        log(LogLevel::kError, "{}", e.what());
+      }
+    }
+    report_.total = seconds_since(start_);
+    if (session_) {
+      report_.fallbacks.insert(report_.fallbacks.end(), session_->fallbacks().begin(), session_->fallbacks().end());
+    }
+    if (o_.output.json && (code == 0 || session_)) write_stdout(run_report_json(report_) + "\n");
+    if (code == 0 && log_level() >= LogLevel::kInfo) log(LogLevel::kInfo, "{}", run_summary(report_));
+    return code;
+  }
+
+ private:
+  // Opens the model, encodes the prompt, finds backends and loads the first that takes the model.
+  void prepare() {
+    report_.before_load = process_memory();
+    std::string text;
+    if (o_.prompt.from != PromptFrom::kIds) text = read_prompt(o_.prompt);
+
+    auto stage = Clock::now();
+    const std::string path = find_model(o_.model);
+    set_mapped_path(path);
+    model_ = std::make_unique<model::Model>(path, o_.check_tensors);
+    report_.model = model_.get();
+    tokenizer_ = std::make_unique<Tokenizer>(Tokenizer::from_gguf(model_->file, {o_.strict_tokenizers}));
+    note(model_->file.warnings());
+    note(model_->config.warnings);
+    note(tokenizer_->warnings());
+    check_vocabulary();
+    report_.open_model = seconds_since(stage);
+    log(LogLevel::kInfo, "model {}: {} ({}), {} layers, vocabulary {}", printable(path), printable(model_->config.name),
+        printable(model_->config.architecture), model_->config.arch.n_layers, model_->config.arch.n_vocab);
+
+    const uint32_t n_ctx = context_size();
+    stage = Clock::now();
+    if (o_.prompt.from == PromptFrom::kIds) {
+      prompt_ = o_.prompt.ids;
+    } else {
+      prompt_ = tokenizer_->encode(text, {.add_special = true, .parse_special = false, .max_tokens = static_cast<size_t>(n_ctx) + 1});
+    }
+    report_.tokenization = seconds_since(stage);
+    if (prompt_.size() > n_ctx) {
+      fail(ErrorKind::kUsage, "the prompt has more than {} tokens, which is what the context holds; raise -c or shorten the prompt", n_ctx);
+    }
+
+    stage = Clock::now();
+    registry_ = std::make_unique<backend::Registry>(backend::Registry::discover(discovery_options(o_.compute.plugins)));
+    note(registry_->warnings());
+    backend::Order order = choose_backends(*registry_, o_.compute);
+    report_.find_backends = seconds_since(stage);
+    tell_left_out(order);
+    load_session(std::move(order), n_ctx);
+  }
+
+  void load_session(backend::Order order, uint32_t n_ctx) {
+    engine::SessionOptions so;
+    so.engine.n_ctx = n_ctx;
+    so.engine.max_batch = static_cast<uint32_t>(o_.compute.ubatch_size);
+    so.engine.kv_dtype = o_.compute.kv_type == KvType::kF16 ? BN_DT_F16 : BN_DT_F32;
+    so.engine.device_options = mock_options(o_.compute.mock);
+    so.threads = report_.threads = o_.compute.threads > 0 ? static_cast<uint32_t>(o_.compute.threads) : usable_cores();
+    so.strict = o_.compute.no_fallback;
+    so.stop = &stop_requested();
+    session_ = std::make_unique<engine::Session>(*model_, *registry_, std::move(order), std::move(so));
+    report_.session = session_.get();
+    log(LogLevel::kInfo, "backend {} ({})", session_->plugin().name, session_->plugin().path);
+  }
+
+  uint32_t context_size() const {
+    const uint32_t most = model_->config.arch.n_ctx_max;
+    if (o_.ctx_size <= 0) return most;
+    if (static_cast<uint32_t>(o_.ctx_size) > most) fail(ErrorKind::kUsage, "-c {}: the model's context is {} tokens", o_.ctx_size, most);
+    return static_cast<uint32_t>(o_.ctx_size);
+  }
+
+  void check_vocabulary() {
+    const size_t tokens = tokenizer_->size();
+    const uint32_t rows = model_->config.arch.n_vocab;
+    if (tokens > rows) {
+      fail(ErrorKind::kInvalidModel, "{}: the vocabulary has {} tokens, the embeddings only {} rows", printable(model_->file.path()), tokens, rows);
+    }
+    if (tokens < rows) note({fmt::format("the vocabulary has {} tokens, the embeddings {} rows; the surplus ids are never sampled", tokens, rows)});
+  }
+
+  void note(const std::vector<std::string>& warnings) {
+    for (const std::string& warning : warnings) {
+      report_.warnings.push_back(warning);
+      log(LogLevel::kWarning, "{}", warning);
+    }
+  }
+
+  // Backends the user asked for that cannot even be tried: as visible as any other fallback.
+  void tell_left_out(const backend::Order& order) {
+    const std::string to = order.candidates.empty() ? "" : order.candidates.front().name;
+    for (const backend::LeftOut& out : order.left_out) {
+      const LogLevel level = out.asked ? LogLevel::kNotice : LogLevel::kInfo;
+      log(level, "backend {}: not usable ({}){}", out.name, out.reason, out.asked && !to.empty() ? "; using " + to : "");
+      if (out.asked) report_.fallbacks.push_back({out.name, to, "load", out.reason, 0});
+    }
+  }
+
+  int generate() {
+    engine::GenerateOptions g;
+    g.n_predict = o_.n_predict;
+    g.sampler = sampler_settings(o_.sampling);
+    g.stop = o_.sampling.stop;
+    g.ignore_eos = o_.sampling.ignore_eos;
+    g.time_limit = o_.compute.time_limit.value_or(0);
+    report_.seed = g.sampler.seed;
+    report_.result = &result_;
+    ProgressLine progress(o_.output.progress, "prompt", "tokens");
+    g.on_prefill = [&](uint32_t done, uint32_t total) { progress.update(done, total); };
+    if (!o_.output.json) {
+      g.on_text = [&](std::string_view text) {
+        progress.finish();
+        if (!wrote_text_ && session_->is_mock()) write_stdout("[mock] ");
+        wrote_text_ = true;
+        write_stdout(text);
+      };
+    }
+    if (session_->is_mock()) log(LogLevel::kNotice, "backend mock: the text below does not come from the model's usual kernels");
+    std::unique_ptr<LogitsFile> logits;
+    if (!o_.logits_out.empty()) {
+      logits = std::make_unique<LogitsFile>(o_.logits_out, session_->n_vocab());
+      g.on_logits = [&](const float* rows, uint32_t n) { logits->write(rows, n); };
+    }
+    engine::generate(*session_, *tokenizer_, prompt_, g, result_);
+    progress.finish();
+    if (wrote_text_) write_stdout("\n");
+    if (logits) logits->finish();
+    return tell_end();
+  }
+
+  int tell_end() {
+    if (result_.finish == engine::FinishReason::kTime) {
+      log(LogLevel::kNotice, "stopped at the time limit of {} s", *o_.compute.time_limit);
+      return static_cast<int>(ErrorKind::kTimeLimit);
+    }
+    if (result_.context_full) {
+      log(LogLevel::kNotice, "stopped: the context of {} tokens is full", session_->n_ctx());
+    } else if (result_.finish == engine::FinishReason::kLength && o_.n_predict_is_default) {
+      log(LogLevel::kNotice, "stopped at the default limit of {} tokens; -n N changes it", o_.n_predict);
+    }
+    return 0;
+  }
+
+  const RunOptions& o_;
+  Clock::time_point start_ = Clock::now();
+  std::unique_ptr<model::Model> model_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<backend::Registry> registry_;
+  std::unique_ptr<engine::Session> session_;
+  std::vector<int32_t> prompt_;
+  engine::GenerateResult result_;
+  RunReport report_;
+  bool wrote_text_ = false;
+};
+
+}  // namespace
+
+int run_command(const RunOptions& options) {
+  if (options.list_backends || options.list_devices) {
+    return backends_command({options.list_devices, options.compute.plugins, options.output});
+  }
+  return Run(options).execute();
+}
+
+}  // namespace bitnet::cli

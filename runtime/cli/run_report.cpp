@@ -1,0 +1,140 @@
+// cli/run_report.cpp - fields and units of user_interface.md, section 8.
+#include "cli/run_report.h"
+
+#include "base/mapped_file.h"
+#include "base/sha256.h"
+#include "cli/json_text.h"
+
+namespace bitnet::cli {
+namespace {
+
+using nlohmann::json;
+
+template <class T>
+json or_null(const std::optional<T>& value) {
+  return value ? json(*value) : json(nullptr);
+}
+
+std::optional<double> rate(double count, std::optional<double> seconds) {
+  if (!seconds || *seconds <= 0 || count <= 0) return std::nullopt;
+  return count / *seconds;
+}
+
+std::string file_sha256(const std::string& path) {
+  const MappedFile file(path);
+  return sha256_hex({file.data(), file.size()});
+}
+
+json model_json(const model::Model& model) {
+  json j = {{"file", model.file.path()},
+            {"sha256", file_sha256(model.file.path())},
+            {"bytes", model.file.size()},
+            {"name", model.config.name},
+            {"architecture", model.config.architecture},
+            {"quantization", model.has_tensors() ? json(model.weights.quantization) : json(nullptr)},
+            {"n_vocab", model.config.arch.n_vocab},
+            {"n_ctx_train", model.config.arch.n_ctx_max}};
+  return j;
+}
+
+json backend_json(const RunReport& r) {
+  if (r.session == nullptr) return nullptr;
+  const backend::Plugin& plugin = r.session->plugin();
+  const engine::EngineInfo& info = r.session->engine().info();
+  return {{"name", plugin.name},
+          {"id", plugin.id},
+          {"version", plugin.version},
+          {"path", plugin.path},
+          {"device", plugin.devices.front().name},
+          {"numerics", plugin.numerics},
+          {"threads", r.threads},
+          {"matrices", {{"native", info.n_native}, {"packed", info.n_packed}, {"converted", info.n_converted}}}};
+}
+
+json timing_json(const RunReport& r, const engine::GenerateResult& result) {
+  const engine::SessionTimes times = r.session ? r.session->times() : engine::SessionTimes{};
+  const double loading = r.open_model + r.find_backends + times.load;
+  const double measured = r.tokenization + loading + times.pack + result.prefill.value_or(0) + result.decode.value_or(0) + result.output;
+  return {{"tokenization", json_number(r.tokenization)},
+          {"loading", json_number(loading)},
+          {"quantization", r.session ? json_number(times.pack) : json(nullptr)},
+          {"prefill", json_number(result.prefill)},
+          {"first_token", json_number(result.first_token)},
+          {"decode", json_number(result.decode)},
+          {"kernel_execution", r.session ? json_number(times.compute) : json(nullptr)},
+          {"output_generation", json_number(result.output)},
+          {"other", json_number(r.total - measured)},
+          {"total", json_number(r.total)}};
+}
+
+std::string logits_hash(const engine::GenerateResult& result) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(result.last_logits.data());
+  return "sha256:" + sha256_hex({bytes, result.last_logits.size() * sizeof(float)});
+}
+
+}  // namespace
+
+std::string run_report_json(const RunReport& r) {
+  const engine::GenerateResult none;
+  const engine::GenerateResult& result = r.result ? *r.result : none;
+  const bool mock = r.session != nullptr && r.session->is_mock();
+  json fallbacks = json::array();
+  for (const engine::Fallback& f : r.fallbacks) {
+    fallbacks.push_back({{"from", f.from},
+                         {"to", f.to.empty() ? json(nullptr) : json(f.to)},
+                         {"stage", f.stage},
+                         {"reason", f.reason},
+                         {"at_token", f.at_token}});
+  }
+  const ProcessMemory now = process_memory();
+  json j = {
+      {"schema", 1},
+      {"text", result.text},
+      {"tokens", result.tokens},
+      {"finish_reason", engine::finish_reason_name(result.finish)},
+      {"usage", {{"prompt_tokens", result.prompt_tokens}, {"completion_tokens", result.tokens.size()}}},
+      {"seed", r.seed},
+      {"provider", mock ? "mock" : "real"},
+      {"mock", mock},
+      {"backend", backend_json(r)},
+      {"fallback", fallbacks},
+      {"model", r.model ? model_json(*r.model) : json(nullptr)},
+      {"timing", timing_json(r, result)},
+      {"throughput",
+       {{"input_tokens_per_sec", json_number(rate(result.prompt_tokens, result.prefill))},
+        {"output_tokens_per_sec", json_number(rate(result.decode_steps, result.decode))},
+        {"total_tokens_per_sec", json_number(rate(static_cast<double>(result.prompt_tokens + result.tokens.size()), r.total))},
+        {"decode_steps", result.decode_steps}}},
+      {"memory",
+       {{"rss_before_load", or_null(r.before_load.rss)},
+        {"rss", or_null(now.rss)},
+        {"peak_rss", or_null(now.peak_rss)},
+        {"kv_cache", r.session ? json(r.session->engine().kv_bytes()) : json(nullptr)},
+        {"device", nullptr}}},
+      {"logits_hash", result.last_logits.empty() ? json(nullptr) : json(logits_hash(result))},
+      {"warnings", r.warnings},
+  };
+  if (!r.error.empty()) j["error"] = r.error;
+  return json_text(j);
+}
+
+std::string run_summary(const RunReport& r) {
+  const engine::GenerateResult& result = *r.result;
+  const auto seconds = [](std::optional<double> s) { return s ? fmt::format("{:.3f} s", *s) : std::string("not measured"); };
+  const auto speed = [](std::optional<double> v) { return v ? fmt::format("{:.2f} tokens/s", *v) : std::string("not measured"); };
+  const engine::SessionTimes& times = r.session->times();
+  const ProcessMemory now = process_memory();
+  return fmt::format(
+      "backend {} with {} threads; {} matrices native, {} packed, {} converted\n"
+      "loading {:.3f} s, packing {:.3f} s, first token after {}\n"
+      "prompt {} tokens in {} ({}); decode {} steps in {} ({}); seed {}\n"
+      "peak memory {} MB, of it KV cache {} MB; logits {}",
+      r.session->plugin().name, r.threads, r.session->engine().info().n_native, r.session->engine().info().n_packed,
+      r.session->engine().info().n_converted, r.open_model + r.find_backends + times.load, times.pack, seconds(result.first_token),
+      result.prompt_tokens, seconds(result.prefill), speed(rate(result.prompt_tokens, result.prefill)), result.decode_steps,
+      seconds(result.decode), speed(rate(result.decode_steps, result.decode)), r.seed,
+      now.peak_rss ? fmt::format("{}", *now.peak_rss >> 20) : "unknown", r.session->engine().kv_bytes() >> 20,
+      result.last_logits.empty() ? std::string("none") : logits_hash(result).substr(0, 23));
+}
+
+}  // namespace bitnet::cli

@@ -1,0 +1,42 @@
+// cli/surroundings.cpp - where this program lies, its default model, its plugins, its output.
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "cli/commands.h"
+
+namespace bitnet::cli {
+
+std::string program_path() {
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? std::string() : path.string();
+}
+
+std::string find_model(const std::optional<std::string>& named) {
+  if (named) return *named;
+  const std::filesystem::path path =
+      (std::filesystem::path(program_path()).parent_path() / "../share/bitnet/models/story.gguf").lexically_normal();
+  if (!std::filesystem::exists(path)) {
+    fail(ErrorKind::kInvalidModel, "no model named and the embedded default is not at {}; give -m FILE or set BITNET_MODEL_PATH",
+         printable(path.string()));
+  }
+  return path.string();
+}
+
+backend::DiscoveryOptions discovery_options(const PluginOptions& options) {
+  return {options.files, options.dirs, options.path, program_path(), options.allow_unsafe, options.privileged};
+}
+
+void write_stdout(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(ErrorKind::kFailure, "cannot write to standard output: {}", std::generic_category().message(errno));
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
+}  // namespace bitnet::cli

@@ -1,0 +1,117 @@
+// engine/session.cpp - load, run, and go on with the next backend.
+#include "engine/session.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace bitnet::engine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Empty, or what is wrong with a row of logits.
+const char* unusable(const float* row, uint32_t n) {
+  bool all_equal = n > 1;
+  for (uint32_t i = 0; i < n; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, row + i, sizeof bits);
+    if ((bits & 0x7F800000u) == 0x7F800000u) return "produced logits that are not finite";
+    all_equal = all_equal && row[i] == row[0];
+  }
+  return all_equal ? "produced logits that are all equal" : nullptr;
+}
+
+}  // namespace
+
+Session::Session(const model::Model& model, const backend::Registry& registry, backend::Order order, SessionOptions options)
+    : model_(model), registry_(registry), order_(std::move(order)), options_(std::move(options)), team_(options_.threads) {
+  load_next();
+}
+
+Session::~Session() = default;
+
+const backend::Plugin& Session::plugin() const { return registry_.plugins()[order_.candidates[current_].plugin]; }
+
+// The backend in use failed: notes why and moves to the next candidate. Throws when there is none or none is allowed.
+void Session::give_up_current(const std::string& stage, const std::string& reason) {
+  engine_.reset();
+  const std::string name = plugin().name;
+  reasons_.push_back(fmt::format("{}: {}", name, reason));
+  const bool more = !options_.strict && current_ + 1 < order_.candidates.size();
+  const std::string to = more ? order_.candidates[current_ + 1].name : "";
+  fallbacks_.push_back({name, to, stage, reason, generated_});
+  const std::string at = stage == "decode" ? fmt::format(" at token {}", generated_ + 1) : "";
+  if (!more) {
+    bitnet::log(LogLevel::kNotice, "backend {}: failed in {}{} ({})", name, stage, at, reason);
+    fail(ErrorKind::kNoBackend, "no usable backend is left: {}{}", fmt::join(reasons_, "; "),
+         options_.strict ? " (--no-fallback allows only the first)" : "");
+  }
+  bitnet::log(LogLevel::kNotice, "backend {}: {} ({}); using {}", name, stage == "load" ? "not usable" : fmt::format("failed in {}{}", stage, at), reason, to);
+  ++current_;
+}
+
+// Loads candidates, starting with the current one, until one takes the model.
+void Session::load_next() {
+  if (order_.candidates.empty()) fail(ErrorKind::kNoBackend, "{}", backend::no_backend_message(order_));
+  for (;;) {
+    const auto start = Clock::now();
+    try {
+      EngineOptions engine = options_.engine;
+      if (plugin().kind != "test") engine.device_options.clear();  // the mock's script is the mock's
+      engine_ = load_engine(plugin(), model_, team_, engine);
+      times_.pack += engine_->info().pack_seconds;
+      times_.load += seconds_since(start) - engine_->info().pack_seconds;
+      return;
+    } catch (const backend::BackendError& e) {
+      if (e.code() == BN_E_INVALID) fail(ErrorKind::kUsage, "backend {}: {}", plugin().name, e.what());
+      times_.load += seconds_since(start);
+      give_up_current("load", e.what());
+    }
+  }
+}
+
+void Session::run(std::span<const int32_t> tokens, uint32_t first_row, float* logits) {
+  const auto start = Clock::now();
+  engine_->append(tokens, first_row, logits, options_.stop);
+  times_.compute += seconds_since(start);
+  const uint32_t n_vocab = model_.config.arch.n_vocab;
+  for (uint32_t row = 0; row < tokens.size() - first_row; ++row) {
+    if (const char* problem = unusable(logits + static_cast<uint64_t>(row) * n_vocab, n_vocab)) {
+      if (++bad_logits_ > 1) {
+        fail(ErrorKind::kInvalidModel, "the model produces unusable numbers: backend {} {}, and so did the one before it",
+             plugin().name, problem);
+      }
+      throw backend::BackendError(BN_E_INTERNAL, problem);
+    }
+  }
+}
+
+void Session::append(std::span<const int32_t> tokens, uint32_t first_row, float* logits, Stage stage) {
+  if (tokens.empty()) return;
+  if (tokens.size() > n_ctx() - log_.size()) {
+    fail(ErrorKind::kUsage, "{} tokens do not fit: the context holds {}, {} are used; raise -c or shorten the text", tokens.size(),
+         n_ctx(), log_.size());
+  }
+  const char* name = stage == Stage::kPrefill ? "prefill" : "decode";
+  for (;;) {
+    try {
+      if (engine_->size() < log_.size()) run(log_, static_cast<uint32_t>(log_.size()), nullptr);  // a new backend: replay
+      run(tokens, first_row, logits);
+      break;
+    } catch (const backend::BackendError& e) {
+      if (e.code() == BN_E_CANCELLED) fail(ErrorKind::kInterrupted, "stopped");
+      if (e.code() == BN_E_INVALID) fail(ErrorKind::kFailure, "backend {}: {}; this is a bug, please report it", plugin().name, e.what());
+      give_up_current(name, e.what());
+      load_next();
+    }
+  }
+  log_.insert(log_.end(), tokens.begin(), tokens.end());
+  if (stage == Stage::kDecode) generated_ += static_cast<uint32_t>(tokens.size());
+}
+
+}  // namespace bitnet::engine

@@ -1,0 +1,86 @@
+// engine/session.h - a sequence that survives its backends: the token log, the backend in use, and the fallback.
+//
+// The log of committed tokens is the only state that matters. When a backend cannot load the model or fails in a step, the next
+// candidate takes over by processing the log again; between exact-1 backends the result is what the first would have given.
+// Every change is told: a line on stderr and a record in fallbacks(). A failed backend is not tried again.
+// Errors  Error{kNoBackend} when no candidate is left, with every reason; Error{kInvalidModel} when a second backend too
+//         produces logits that are not finite or all equal; Error{kUsage} when the context is full; Error{kInterrupted} when
+//         stopped; Error{kFailure} for a status that means a bug of the runtime.
+// Threads one at a time; the stop flag may be set from anywhere.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/priority.h"
+#include "backend/registry.h"
+#include "base/thread_team.h"
+#include "engine/engine.h"
+#include "model/model.h"
+
+namespace bitnet::engine {
+
+struct Fallback {
+  std::string from, to;   // backend names; to is empty when none was left
+  std::string stage;      // "load", "prefill" or "decode"
+  std::string reason;
+  uint32_t at_token = 0;  // generated tokens that had been committed
+};
+
+struct SessionOptions {
+  EngineOptions engine;
+  uint32_t threads = 1;
+  bool strict = false;                   // the first failure is the end
+  const std::atomic<bool>* stop = nullptr;
+};
+
+// Seconds spent inside backends.
+struct SessionTimes {
+  double load = 0, pack = 0;  // load does not contain pack
+  double compute = 0;         // steps, replay included
+};
+
+class Session {
+ public:
+  // Loads the first candidate that takes the model. References must outlive the object.
+  Session(const model::Model& model, const backend::Registry& registry, backend::Order order, SessionOptions options);
+  ~Session();
+
+  enum class Stage { kPrefill, kDecode };
+  // Appends tokens to the log; logits: [n - first_row][n_vocab] for tokens [first_row, n).
+  void append(std::span<const int32_t> tokens, uint32_t first_row, float* logits, Stage stage);
+
+  const std::vector<int32_t>& log() const { return log_; }
+  uint32_t n_ctx() const { return options_.engine.n_ctx; }
+  uint32_t n_vocab() const { return model_.config.arch.n_vocab; }
+  const backend::Plugin& plugin() const;  // the backend in use
+  bool is_mock() const { return plugin().kind == "test"; }
+  const Engine& engine() const { return *engine_; }
+  const std::vector<Fallback>& fallbacks() const { return fallbacks_; }
+  const SessionTimes& times() const { return times_; }
+
+ private:
+  void load_next();
+  void run(std::span<const int32_t> tokens, uint32_t first_row, float* logits);
+  void give_up_current(const std::string& stage, const std::string& reason);
+
+  const model::Model& model_;
+  const backend::Registry& registry_;
+  backend::Order order_;
+  SessionOptions options_;
+  ThreadTeam team_;
+  size_t current_ = 0;  // index into the candidates
+  std::unique_ptr<Engine> engine_;
+  std::vector<int32_t> log_;
+  uint32_t generated_ = 0;
+  uint32_t bad_logits_ = 0;  // backends that produced unusable numbers
+  std::vector<Fallback> fallbacks_;
+  std::vector<std::string> reasons_;
+  SessionTimes times_;
+};
+
+}  // namespace bitnet::engine

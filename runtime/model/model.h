@@ -1,0 +1,25 @@
+// model/model.h - an opened model file: container, hyper-parameters, weights. What a backend is loaded from.
+#pragma once
+
+#include <string>
+
+#include "gguf/reader.h"
+#include "model/config.h"
+#include "model/weights.h"
+
+namespace bitnet::model {
+
+struct Model {
+  // Errors: Error{kInvalidModel} as config.h and weights.h say.
+  explicit Model(const std::string& path, bool check_tensors = false)
+      : file(path), config(read_config(file)), weights(has_tensors() ? read_weights(file, config, check_tensors) : Weights{}) {}
+
+  // False for a file that is only a vocabulary.
+  bool has_tensors() const { return !file.tensors().empty(); }
+
+  gguf::File file;
+  Config config;
+  Weights weights;
+};
+
+}  // namespace bitnet::model

@@ -1,0 +1,276 @@
+// model/weights.cpp - finds tensors by name, checks shapes and contents, describes them as bn_tensor.
+#include "model/weights.h"
+
+#include <tbb/blocked_range.h>
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/error.h"
+#include "bitnet/kit/ternary.hpp"
+#include "gguf/float_formats.h"
+#include "gguf/ternary_formats.h"
+
+namespace bitnet::model {
+namespace {
+
+bn_format make_format(const char* id, uint32_t tile_cols, const uint8_t (&fingerprint)[16]) {
+  bn_format format{};
+  format.struct_size = sizeof format;
+  format.bits_num = 2;
+  format.bits_den = 1;
+  format.align = 1;
+  format.tile_rows = 1;
+  format.tile_cols = tile_cols;
+  std::snprintf(format.id, sizeof format.id, "%s", id);
+  std::copy(fingerprint, fingerprint + 16, format.fingerprint);
+  return format;
+}
+
+// Collects what is wrong with the set of tensors, to be told in one message.
+class Problems {
+ public:
+  template <class... Args>
+  void add(fmt::format_string<Args...> format, Args&&... args) {
+    if (texts_.size() < 12) texts_.push_back(fmt::format(format, std::forward<Args>(args)...));
+    ++count_;
+  }
+  void throw_if_any(const gguf::File& file) const {
+    if (count_ == 0) return;
+    const std::string more = count_ > texts_.size() ? fmt::format("; and {} more", count_ - texts_.size()) : "";
+    fail(ErrorKind::kInvalidModel, "{}: the tensors do not fit the keys: {}{}", printable(file.path()), fmt::join(texts_, "; "),
+         more);
+  }
+
+ private:
+  std::vector<std::string> texts_;
+  size_t count_ = 0;
+};
+
+// Hands out tensors by name, remembers which were used and notes what does not fit.
+class TensorSet {
+ public:
+  TensorSet(const gguf::File& file, Problems& problems) : file_(file), problems_(problems) {}
+
+  // Null when absent and not required, or when it does not fit (noted).
+  const gguf::TensorInfo* take(const std::string& name, uint64_t cols, uint64_t rows, bool required) {
+    const gguf::TensorInfo* tensor = file_.find_tensor(name);
+    if (tensor == nullptr) {
+      if (required) problems_.add("{} is missing", name);
+      return nullptr;
+    }
+    used_.insert(name);
+    if (tensor->columns() != cols || tensor->rows() != rows) {
+      problems_.add("{} is {{{}, {}}}, expected {{{}, {}}}", name, tensor->columns(), tensor->rows(), cols, rows);
+      return nullptr;
+    }
+    return tensor;
+  }
+
+  Gain gain(const std::string& name, uint64_t n, bool required = true) {
+    const gguf::TensorInfo* tensor = take(name, n, 1, required);
+    if (tensor == nullptr) return {};
+    const auto dtype = gguf::dense_dtype(*tensor->type);
+    if (!dtype || (*dtype != BN_DT_F32 && *dtype != BN_DT_F16 && *dtype != BN_DT_BF16)) {
+      problems_.add("{} is {}, expected F32, F16 or BF16", name, tensor->type->name);
+      return {};
+    }
+    Gain values(n);
+    gguf::dequantize_rows(*tensor, 0, 1, values.data());
+    for (uint64_t i = 0; i < n; ++i) {
+      if (!std::isfinite(values[i])) {
+        problems_.add("{}[{}] is {}", name, i, values[i]);
+        break;
+      }
+    }
+    return values;
+  }
+
+  bn_tensor dense(const std::string& name, uint32_t role, const bn_arch& arch) {
+    bn_tensor result{};
+    const gguf::TensorInfo* tensor = take(name, arch.n_embd, arch.n_vocab, true);
+    if (tensor == nullptr) return result;
+    const auto dtype = gguf::dense_dtype(*tensor->type);
+    if (!dtype) {
+      problems_.add("{} is {}, expected F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q4_K or Q4_0", name, tensor->type->name);
+      return result;
+    }
+    result.struct_size = sizeof result;
+    result.role = role;
+    result.layer = BN_NO_LAYER;
+    result.dtype = *dtype;
+    result.rows = arch.n_vocab;
+    result.cols = arch.n_embd;
+    result.data = tensor->data;
+    result.bytes = tensor->bytes;
+    result.flags = BN_TENSOR_PERSISTENT;
+    return result;
+  }
+
+  Matrix matrix(const std::string& stem, uint32_t role, uint32_t layer, uint32_t cols, uint32_t rows);
+
+  void note_unexpected() {
+    for (const gguf::TensorInfo& tensor : file_.tensors()) {
+      if (!used_.contains(tensor.name)) problems_.add("unexpected tensor {}", printable(tensor.name));
+    }
+  }
+
+ private:
+  const gguf::File& file_;
+  Problems& problems_;
+  std::set<std::string> used_;
+};
+
+// The tensors of one matrix: NAME.weight and, optionally, a one-element NAME.scale that multiplies the product.
+Matrix TensorSet::matrix(const std::string& stem, uint32_t role, uint32_t layer, uint32_t cols, uint32_t rows) {
+  Matrix m;
+  m.source = take(stem + ".weight", cols, rows, true);
+  const Gain factor = gain(stem + ".scale", 1, false);
+  if (m.source == nullptr) return m;
+  if (!gguf::ternary_scale_kind(*m.source->type)) {
+    problems_.add("{}.weight is {}, expected a ternary type (I2_S, TQ1_0, TQ2_0, Q2_0, IQ1_BN, IQ2_BN, IQ2_BN_R4)", stem,
+                  m.source->type->name);
+    m.source = nullptr;
+    return m;
+  }
+  m.scales.assign(1, factor.empty() ? 1.0f : factor[0]);  // multiplied by the stored scales in load_scales()
+  const bool in_place = m.source->type->type == gguf::Type::kI2_S && cols % 128 == 0;
+  m.tensor.struct_size = sizeof m.tensor;
+  m.tensor.role = role;
+  m.tensor.layer = layer;
+  m.tensor.dtype = BN_DT_TERNARY;
+  m.tensor.rows = rows;
+  m.tensor.cols = cols;
+  m.tensor.format = in_place ? &format_i2s128() : &format_t2();
+  m.tensor.data = in_place ? m.source->data : nullptr;
+  m.tensor.bytes = in_place ? static_cast<uint64_t>(rows) * cols / 4 : static_cast<uint64_t>(rows) * ((cols + 3) / 4);
+  m.tensor.flags = in_place ? BN_TENSOR_PERSISTENT : 0;
+  return m;
+}
+
+void load_scales(Matrix& m) {
+  const float factor = m.scales[0];
+  std::vector<float> scales(m.tensor.rows);
+  tbb::parallel_for(tbb::blocked_range<uint64_t>(0, m.tensor.rows, 64), [&](const tbb::blocked_range<uint64_t>& r) {
+    gguf::row_scales(*m.source, r.begin(), r.end(), scales.data() + r.begin());
+  });
+  for (float& scale : scales) scale = scale * factor;
+  const bool one = std::all_of(scales.begin(), scales.end(), [&](float s) { return s == scales[0]; });
+  if (one) scales.resize(1);
+  m.scales = std::move(scales);
+  m.tensor.scales = m.scales.data();
+  m.tensor.n_scales = static_cast<uint32_t>(m.scales.size());
+}
+
+// Matrices used in place go to kernels unread, where the illegal code 3 would count as +2: look for it here, eight bytes at a
+// time. Others are checked when they are converted.
+void refuse_code_3(const Matrix& m) {
+  const uint64_t words = m.tensor.bytes / 8;
+  const uint8_t* data = static_cast<const uint8_t*>(m.tensor.data);
+  tbb::parallel_for(tbb::blocked_range<uint64_t>(0, words, 1 << 17), [&](const tbb::blocked_range<uint64_t>& r) {
+    uint64_t found = 0;
+    for (uint64_t i = r.begin(); i < r.end(); ++i) {
+      uint64_t v;
+      std::memcpy(&v, data + 8 * i, 8);
+      found |= v & v >> 1 & 0x5555555555555555u;
+    }
+    if (found != 0) {  // decode the rows concerned; the decoder names row and column
+      std::vector<int8_t> trits(m.tensor.cols);
+      const uint64_t row_bytes = m.tensor.cols / 4;
+      for (uint64_t row = 8 * r.begin() / row_bytes; row <= (8 * r.end() - 1) / row_bytes; ++row) {
+        gguf::decode_rows(*m.source, row, row + 1, trits.data());
+      }
+    }
+  });
+}
+
+void check_finite(const gguf::File& file, const char* name) {
+  const gguf::TensorInfo* tensor = file.find_tensor(name);
+  tbb::parallel_for(tbb::blocked_range<uint64_t>(0, tensor->rows(), 64), [&](const tbb::blocked_range<uint64_t>& r) {
+    std::vector<float> row(tensor->columns());
+    for (uint64_t i = r.begin(); i < r.end(); ++i) {
+      gguf::dequantize_rows(*tensor, i, i + 1, row.data());
+      for (size_t c = 0; c < row.size(); ++c) {
+        if (!std::isfinite(row[c])) {
+          fail(ErrorKind::kInvalidModel, "{}: tensor {}: row {}, column {} is {}", printable(file.path()), name, i, c, row[c]);
+        }
+      }
+    }
+  });
+}
+
+Layer read_layer(TensorSet& set, uint32_t n, const bn_arch& arch) {
+  const uint32_t q_width = arch.n_heads * arch.head_dim, kv_width = arch.n_kv_heads * arch.head_dim;
+  const auto stem = [&](const char* name) { return fmt::format("blk.{}.{}", n, name); };
+  Layer layer;
+  layer.attn_norm = set.gain(stem("attn_norm.weight"), arch.n_embd);
+  layer.attn_q = set.matrix(stem("attn_q"), BN_T_ATTN_Q, n, arch.n_embd, q_width);
+  layer.attn_k = set.matrix(stem("attn_k"), BN_T_ATTN_K, n, arch.n_embd, kv_width);
+  layer.attn_v = set.matrix(stem("attn_v"), BN_T_ATTN_V, n, arch.n_embd, kv_width);
+  if (arch.must & BN_M_ATTN_SUB_NORM) layer.attn_sub_norm = set.gain(stem("attn_sub_norm.weight"), q_width);
+  layer.attn_output = set.matrix(stem("attn_output"), BN_T_ATTN_OUTPUT, n, q_width, arch.n_embd);
+  layer.ffn_norm = set.gain(stem("ffn_norm.weight"), arch.n_embd);
+  layer.ffn_gate = set.matrix(stem("ffn_gate"), BN_T_FFN_GATE, n, arch.n_embd, arch.n_ff);
+  layer.ffn_up = set.matrix(stem("ffn_up"), BN_T_FFN_UP, n, arch.n_embd, arch.n_ff);
+  if (arch.must & BN_M_FFN_SUB_NORM) layer.ffn_sub_norm = set.gain(stem("ffn_sub_norm.weight"), arch.n_ff);
+  layer.ffn_down = set.matrix(stem("ffn_down"), BN_T_FFN_DOWN, n, arch.n_ff, arch.n_embd);
+  return layer;
+}
+
+}  // namespace
+
+const bn_format& format_t2() {
+  static const bn_format format = make_format("bn.t2", 4, BN_FINGERPRINT_T2);
+  return format;
+}
+
+const bn_format& format_i2s128() {
+  static const bn_format format = make_format("bn.i2s128", 128, BN_FINGERPRINT_I2S128);
+  return format;
+}
+
+void Matrix::read_t2(uint32_t row0, uint32_t row1, uint8_t* dst) const {
+  std::vector<int8_t> trits(tensor.cols);
+  for (uint32_t row = row0; row < row1; ++row) {
+    gguf::decode_rows(*source, row, row + 1, trits.data());
+    bn::kit::write_row_t2(trits.data(), tensor.cols, dst + static_cast<uint64_t>(row - row0) * ((tensor.cols + 3) / 4));
+  }
+}
+
+Weights read_weights(const gguf::File& file, const Config& config, bool check_tensors) {
+  const bn_arch& arch = config.arch;
+  Problems problems;
+  TensorSet set(file, problems);
+  Weights weights;
+  weights.token_embd = set.dense("token_embd.weight", BN_T_TOKEN_EMBD, arch);
+  weights.output = arch.must & BN_M_TIED_HEAD ? weights.token_embd : set.dense("output.weight", BN_T_OUTPUT, arch);
+  weights.output_norm = set.gain("output_norm.weight", arch.n_embd);
+  weights.rope_factors = set.gain("rope_freqs.weight", arch.rope_dim / 2, false);
+  for (float factor : weights.rope_factors) {
+    if (!(factor > 0)) problems.add("rope_freqs.weight holds {}, expected positive divisors", factor);
+  }
+  for (uint32_t n = 0; n < arch.n_layers; ++n) weights.layers.push_back(read_layer(set, n, arch));
+  set.note_unexpected();
+  problems.throw_if_any(file);
+
+  weights.head_bytes = weights.output.bytes;
+  weights.quantization = weights.layers[0].attn_q.source->type->name;
+  for (Layer& layer : weights.layers) {
+    for (Matrix* m : {&layer.attn_q, &layer.attn_k, &layer.attn_v, &layer.attn_output, &layer.ffn_gate, &layer.ffn_up,
+                      &layer.ffn_down}) {
+      load_scales(*m);
+      if (m->in_place()) refuse_code_3(*m);
+      weights.matrix_bytes += m->source->bytes;
+      if (m->source->type->name != weights.quantization && weights.quantization.back() != '+') weights.quantization += "+";
+    }
+  }
+  if (check_tensors) {
+    check_finite(file, "token_embd.weight");
+    if (!(arch.must & BN_M_TIED_HEAD)) check_finite(file, "output.weight");
+  }
+  return weights;
+}
+
+}  // namespace bitnet::model

@@ -1,0 +1,54 @@
+// model/weights.h - the tensors of a model by role, checked against its hyper-parameters.
+//
+// Memory  matrices stay where they lie in the mapped file; only scales and norms stored as f16/bf16 are copied (kilobytes).
+// Errors  Error{kInvalidModel} listing every missing, unexpected and misshapen tensor, or naming tensor and index of a code 3, a
+//         scale that is not finite, a norm that is not finite.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bitnet/model.h"
+#include "gguf/reader.h"
+#include "model/config.h"
+
+namespace bitnet::model {
+
+// A ternary matrix of a block. tensor.format says how its data lies: bn.i2s128 in place when the file has it that way, else
+// bn.t2 with data null: then rows come from read_t2().
+struct Matrix {
+  const gguf::TensorInfo* source = nullptr;
+  bn_tensor tensor{};         // [rows, cols]
+  std::vector<float> scales;  // what tensor.scales points to: one, or one per row
+
+  bool in_place() const { return tensor.data != nullptr; }
+  // Rows [row0, row1) in layout bn.t2, (cols+3)/4 bytes each. Any thread.
+  void read_t2(uint32_t row0, uint32_t row1, uint8_t* dst) const;
+};
+
+using Gain = std::vector<float>;  // [n]
+
+struct Layer {
+  Gain attn_norm, attn_sub_norm, ffn_norm, ffn_sub_norm;  // sub-norms empty where the family has none
+  Matrix attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down;
+};
+
+struct Weights {
+  bn_tensor token_embd{};          // [n_vocab, n_embd]
+  bn_tensor output{};              // [n_vocab, n_embd]; the embeddings when the head is tied
+  Gain output_norm;                // [n_embd]
+  std::vector<float> rope_factors; // [rope_dim/2], empty: none
+  std::vector<Layer> layers;
+  std::string quantization;        // type of the block matrices, "I2_S", for messages
+  uint64_t matrix_bytes = 0;       // of the block matrices, as stored
+  uint64_t head_bytes = 0;         // of the output head, as stored
+};
+
+const bn_format& format_t2();
+const bn_format& format_i2s128();
+
+// check_tensors: also scan embeddings and head for NaN and infinity.
+Weights read_weights(const gguf::File& file, const Config& config, bool check_tensors);
+
+}  // namespace bitnet::model

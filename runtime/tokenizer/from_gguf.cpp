@@ -1,0 +1,51 @@
+// tokenizer/from_gguf.cpp - reads the tokenizer.ggml.* keys of a GGUF file.
+#include "base/error.h"
+#include "tokenizer/tokenizer.h"
+
+namespace bitnet {
+namespace {
+
+std::string key_name(const char* name) { return std::string("tokenizer.ggml.") + name; }
+
+// Ids are read as signed numbers so that -1 is reported as such; beyond 2^63 the reader itself objects.
+std::optional<int64_t> find_id(const gguf::File& file, const char* name) { return file.find_int(key_name(name)); }
+
+TokenizerData read_keys(const gguf::File& file) {
+  TokenizerData data;
+  const auto model = file.find_string(key_name("model"));
+  if (!model) fail(ErrorKind::kInvalidModel, "{}: key tokenizer.ggml.model is missing; the file has no tokenizer", file.path());
+  data.model = *model;
+  if (const auto pre = file.find_string(key_name("pre"))) data.pre = std::string(*pre);
+  data.tokens = file.find_string_array(key_name("tokens")).value_or(std::vector<std::string_view>());
+  data.scores = file.find_float_array(key_name("scores")).value_or(std::vector<float>());
+  data.types = file.find_int_array(key_name("token_type")).value_or(std::vector<int64_t>());
+  auto merges = file.find_string_array(key_name("merges"));
+  if (!merges && (data.model == "gpt2" || data.model == "bpe")) {
+    fail(ErrorKind::kInvalidModel, "{}: key tokenizer.ggml.merges is missing, which model \"{}\" needs", file.path(),
+         data.model);
+  }
+  if (merges) data.merges = std::move(*merges);
+  data.bos = find_id(file, "bos_token_id");
+  data.eos = find_id(file, "eos_token_id");
+  data.eot = find_id(file, "eot_token_id");
+  data.eom = find_id(file, "eom_token_id");
+  data.unk = find_id(file, "unknown_token_id");
+  data.pad = find_id(file, "padding_token_id");
+  data.add_bos = file.find_bool(key_name("add_bos_token"));
+  data.add_eos = file.find_bool(key_name("add_eos_token"));
+  data.add_space_prefix = file.find_bool(key_name("add_space_prefix"));
+  return data;
+}
+
+}  // namespace
+
+Tokenizer Tokenizer::from_gguf(const gguf::File& file, const TokenizerOptions& options) {
+  const TokenizerData data = read_keys(file);
+  try {
+    return from_data(data, options);
+  } catch (const Error& error) {
+    throw Error(error.kind(), printable(file.path(), 4096) + ": " + error.what());
+  }
+}
+
+}  // namespace bitnet

@@ -1,0 +1,27 @@
+// tokenizer/text_encoder.h - what the tokenizer asks of a merging scheme: plain text to token ids.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace bitnet {
+
+// Where a stretch of text stands: SentencePiece puts a space in front of some.
+enum class TextPosition {
+  kOpening,       // at the start of the text, or right behind a control token
+  kContinuation,  // behind a user-defined token
+};
+
+// Implementations are pure: const, safe from any thread.
+class TextEncoder {
+ public:
+  virtual ~TextEncoder() = default;
+
+  // Appends the tokens of text, which holds no special tokens and may hold any bytes. Decoding them gives text again. May
+  // stop once out holds max_tokens, with some tokens more than that. Cost O(n log n) in bytes, constant stack.
+  // Errors: Error{kUsage} when a byte cannot be expressed or the text is longer than 2 GiB, Error{kNoMemory}.
+  virtual void encode(std::string_view text, TextPosition position, size_t max_tokens, std::vector<int32_t>& out) const = 0;
+};
+
+}  // namespace bitnet
