@@ -205,6 +205,7 @@ class Placement {
   }
 
   void report_end() {
+    if (contents_.needed_bytes > bytes_.size()) return;  // cut
     const uint64_t padded = (contents_.needed_bytes + contents_.alignment - 1) & ~uint64_t{contents_.alignment - 1};
     if (bytes_.size() > padded) {
       contents_.warnings.push_back(fmt::format("{} bytes behind the last tensor are not used", bytes_.size() - padded));
