@@ -2,9 +2,10 @@
 //
 // Everything it computes is in sdk/include/bitnet/kit/ops.hpp. This file is what any kernels plugin has to say about
 // itself: manifest, devices, table.
+#include "bitnet/kit/plugin.hpp"
+
 #include <cstring>
 
-#include "bitnet/kit/plugin.hpp"
 #include "bitnet/kit/portable.h"
 
 BN_MANIFEST(R"({"schema": 1, "abi": [1, 0], "id": "org.bitnet-run.cpu-portable", "name": "cpu_portable", "version": "0.1.0",
@@ -36,8 +37,9 @@ const void* get_interface(bn_device*, const char* id) {
   return std::strcmp(id, BN_KERNELS_ID) == 0 ? bn_portable_kernels() : nullptr;
 }
 
-constexpr bn_plugin kPlugin = {sizeof(bn_plugin), BN_ABI_MINOR, "org.bitnet-run.cpu-portable", "0.1.0", "bitnet-run", 0,
-                               enumerate, open, close, get_interface};
+constexpr bn_plugin kPlugin = {
+    sizeof(bn_plugin), BN_ABI_MINOR, "org.bitnet-run.cpu-portable", "0.1.0", "bitnet-run", 0, enumerate, open, close,
+    get_interface};
 
 }  // namespace
 

@@ -65,24 +65,25 @@ void Ops::embed(uint32_t member, const char* name, Activations y, const bn_tenso
   const uint64_t row_bytes = bn::kit::dense_row_bytes(table.dtype, table.cols);
   each_token(member, name, [&](uint32_t t) {
     float* row = y.data + static_cast<uint64_t>(t) * y.stride;
-    bn::kit::decode_dense(table.dtype, static_cast<const uint8_t*>(table.data) + static_cast<uint64_t>(tokens[t]) * row_bytes, 0,
-                          table.cols, row);
+    bn::kit::decode_dense(table.dtype, static_cast<const uint8_t*>(table.data) + static_cast<uint64_t>(tokens[t]) * row_bytes,
+                          0, table.cols, row);
     for (uint32_t i = 0; scale != 1.0f && i < table.cols; ++i) row[i] = row[i] * scale;
   });
 }
 
 void Ops::rms_norm(uint32_t member, const char* name, Activations y, Activations x, const float* gain, uint32_t n, float eps,
                    uint32_t row0) {
-  const bn_norm args{sizeof(bn_norm), n,      eps,    x.stride, y.stride, 0, x.data + static_cast<uint64_t>(row0) * x.stride,
-                     gain,            y.data, nullptr, nullptr,  nullptr};
+  const bn_norm args{
+      sizeof(bn_norm), n,       eps,     x.stride, y.stride, 0, x.data + static_cast<uint64_t>(row0) * x.stride, gain,
+      y.data,          nullptr, nullptr, nullptr};
   split(member, name, n_tokens_ - row0, 1,
         [&](uint32_t v0, uint32_t v1, void* scratch) { return table_.norm(device_, &args, v0, v1, scratch); });
   team_.barrier();
 }
 
 void Ops::quantize(uint32_t member, const char* name, Quantized y, Activations x, const float* gain, uint32_t n, float eps) {
-  const bn_norm args{sizeof(bn_norm), n,       gain ? eps : -1.0f, x.stride, 0,     y.stride, x.data,
-                     gain,            nullptr, y.codes,            y.scale,  y.sum};
+  const bn_norm args{sizeof(bn_norm), n,    gain ? eps : -1.0f, x.stride, 0, y.stride, x.data, gain, nullptr, y.codes,
+                     y.scale,         y.sum};
   split(member, name, n_tokens_, 1,
         [&](uint32_t v0, uint32_t v1, void* scratch) { return table_.norm(device_, &args, v0, v1, scratch); });
   team_.barrier();
@@ -91,8 +92,8 @@ void Ops::quantize(uint32_t member, const char* name, Quantized y, Activations x
 void Ops::bit_linear(uint32_t member, Quantized x, std::initializer_list<LinearCall> calls) {
   for (const LinearCall& call : calls) {
     const Linear& linear = *call.linear;
-    const bn_matmul args{sizeof(bn_matmul), n_tokens_, &linear.weight, linear.packed, x.codes, x.scale, x.sum, call.y.data,
-                         x.stride,          call.y.stride};
+    const bn_matmul args{sizeof(bn_matmul), n_tokens_, &linear.weight, linear.packed, x.codes,
+                         x.scale,           x.sum,     call.y.data,    x.stride,      call.y.stride};
     split(member, linear.name, linear.weight.rows, table_.row_granule,
           [&](uint32_t r0, uint32_t r1, void* scratch) { return table_.matmul(device_, &args, r0, r1, scratch); });
   }

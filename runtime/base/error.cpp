@@ -42,7 +42,8 @@ std::string printable(std::string_view text, size_t max_bytes) {
       out += "\\t";
     } else if (c == '\\') {
       out += "\\\\";
-    } else if (length == 0 || static_cast<uint8_t>(c) < 0x20 || c == 0x7F || (c == '\xC2' && static_cast<uint8_t>(text[i + 1]) < 0xA0)) {
+    } else if (length == 0 || static_cast<uint8_t>(c) < 0x20 || c == 0x7F ||
+               (c == '\xC2' && static_cast<uint8_t>(text[i + 1]) < 0xA0)) {
       out += fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
       ++i;
       continue;

@@ -28,7 +28,7 @@ struct Descriptor {
 MappedFile::MappedFile(const std::string& path) : path_(path) {
   const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.fd < 0) fail(ErrorKind::kInvalidModel, "{}: cannot open: {}", printable(path), system_error_text(errno));
-  struct stat status{};
+  struct stat status {};
   if (::fstat(file.fd, &status) != 0) {
     fail(ErrorKind::kFailure, "{}: cannot read its size: {}", printable(path), system_error_text(errno));
   }

@@ -62,11 +62,15 @@ void ProgressLine::draw(uint64_t done, uint64_t total) {
       bar_is_visible = true;
       break;
     }
-    case Progress::kPlain: write_stderr(fmt::format("{} {}/{} {}\n", phase_, done, total, unit_)); break;
-    case Progress::kJson:
-      write_stderr(json_text({{"event", "progress"}, {"phase", phase_}, {"done", done}, {"total", total}, {"unit", unit_}}) + "\n");
+    case Progress::kPlain:
+      write_stderr(fmt::format("{} {}/{} {}\n", phase_, done, total, unit_));
       break;
-    default: break;
+    case Progress::kJson:
+      write_stderr(json_text({{"event", "progress"}, {"phase", phase_}, {"done", done}, {"total", total}, {"unit", unit_}}) +
+                   "\n");
+      break;
+    default:
+      break;
   }
 }
 

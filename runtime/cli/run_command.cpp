@@ -49,7 +49,8 @@ backend::Order choose_backends(const backend::Registry& registry, const ComputeO
     };
     if (!facts[i].usable) continue;
     if (o.no_gpu && facts[i].kind == "gpu") rule_out("-ngl 0 asks for no GPU");
-    if (o.deterministic && registry.plugins()[i].numerics != "exact-1") rule_out("is not exact-1, and --deterministic asks for it");
+    if (o.deterministic && registry.plugins()[i].numerics != "exact-1")
+      rule_out("is not exact-1, and --deterministic asks for it");
     if (o.real_model && facts[i].kind == "test") rule_out("is a mock, and --real-model forbids it");
   }
   std::vector<std::string> requested = o.backends;
@@ -126,11 +127,13 @@ class Run {
     if (o_.prompt.from == PromptFrom::kIds) {
       prompt_ = o_.prompt.ids;
     } else {
-      prompt_ = tokenizer_->encode(text, {.add_special = true, .parse_special = false, .max_tokens = static_cast<size_t>(n_ctx) + 1});
+      prompt_ =
+          tokenizer_->encode(text, {.add_special = true, .parse_special = false, .max_tokens = static_cast<size_t>(n_ctx) + 1});
     }
     report_.tokenization = seconds_since(stage);
     if (prompt_.size() > n_ctx) {
-      fail(ErrorKind::kUsage, "the prompt has more than {} tokens, which is what the context holds; raise -c or shorten the prompt", n_ctx);
+      fail(ErrorKind::kUsage,
+           "the prompt has more than {} tokens, which is what the context holds; raise -c or shorten the prompt", n_ctx);
     }
 
     stage = Clock::now();
@@ -159,7 +162,8 @@ class Run {
   uint32_t context_size() const {
     const uint32_t most = model_->config.arch.n_ctx_max;
     if (o_.ctx_size <= 0) return most;
-    if (static_cast<uint32_t>(o_.ctx_size) > most) fail(ErrorKind::kUsage, "-c {}: the model's context is {} tokens", o_.ctx_size, most);
+    if (static_cast<uint32_t>(o_.ctx_size) > most)
+      fail(ErrorKind::kUsage, "-c {}: the model's context is {} tokens", o_.ctx_size, most);
     return static_cast<uint32_t>(o_.ctx_size);
   }
 
@@ -167,9 +171,12 @@ class Run {
     const size_t tokens = tokenizer_->size();
     const uint32_t rows = model_->config.arch.n_vocab;
     if (tokens > rows) {
-      fail(ErrorKind::kInvalidModel, "{}: the vocabulary has {} tokens, the embeddings only {} rows", printable(model_->file.path()), tokens, rows);
+      fail(ErrorKind::kInvalidModel, "{}: the vocabulary has {} tokens, the embeddings only {} rows",
+           printable(model_->file.path()), tokens, rows);
     }
-    if (tokens < rows) note({fmt::format("the vocabulary has {} tokens, the embeddings {} rows; the surplus ids are never sampled", tokens, rows)});
+    if (tokens < rows)
+      note({fmt::format("the vocabulary has {} tokens, the embeddings {} rows; the surplus ids are never sampled", tokens,
+                        rows)});
   }
 
   void note(const std::vector<std::string>& warnings) {
@@ -208,7 +215,8 @@ class Run {
         write_stdout(text);
       };
     }
-    if (session_->is_mock()) log(LogLevel::kNotice, "backend mock: the text below does not come from the model's usual kernels");
+    if (session_->is_mock())
+      log(LogLevel::kNotice, "backend mock: the text below does not come from the model's usual kernels");
     std::unique_ptr<LogitsFile> logits;
     if (!o_.logits_out.empty()) {
       logits = std::make_unique<LogitsFile>(o_.logits_out, session_->n_vocab());

@@ -54,7 +54,8 @@ json backend_json(const RunReport& r) {
 json timing_json(const RunReport& r, const engine::GenerateResult& result) {
   const engine::SessionTimes times = r.session ? r.session->times() : engine::SessionTimes{};
   const double loading = r.open_model + r.find_backends + times.load;
-  const double measured = r.tokenization + loading + times.pack + result.prefill.value_or(0) + result.decode.value_or(0) + result.output;
+  const double measured =
+      r.tokenization + loading + times.pack + result.prefill.value_or(0) + result.decode.value_or(0) + result.output;
   return {{"tokenization", json_number(r.tokenization)},
           {"loading", json_number(loading)},
           {"quantization", r.session ? json_number(times.pack) : json(nullptr)},
@@ -121,7 +122,9 @@ std::string run_report_json(const RunReport& r) {
 std::string run_summary(const RunReport& r) {
   const engine::GenerateResult& result = *r.result;
   const auto seconds = [](std::optional<double> s) { return s ? fmt::format("{:.3f} s", *s) : std::string("not measured"); };
-  const auto speed = [](std::optional<double> v) { return v ? fmt::format("{:.2f} tokens/s", *v) : std::string("not measured"); };
+  const auto speed = [](std::optional<double> v) {
+    return v ? fmt::format("{:.2f} tokens/s", *v) : std::string("not measured");
+  };
   const engine::SessionTimes& times = r.session->times();
   const ProcessMemory now = process_memory();
   return fmt::format(
@@ -130,9 +133,10 @@ std::string run_summary(const RunReport& r) {
       "prompt {} tokens in {} ({}); decode {} steps in {} ({}); seed {}\n"
       "peak memory {} MB, of it KV cache {} MB; logits {}",
       r.session->plugin().name, r.threads, r.session->engine().info().n_native, r.session->engine().info().n_packed,
-      r.session->engine().info().n_converted, r.open_model + r.find_backends + times.load, times.pack, seconds(result.first_token),
-      result.prompt_tokens, seconds(result.prefill), speed(rate(result.prompt_tokens, result.prefill)), result.decode_steps,
-      seconds(result.decode), speed(rate(result.decode_steps, result.decode)), r.seed,
+      r.session->engine().info().n_converted, r.open_model + r.find_backends + times.load, times.pack,
+      seconds(result.first_token), result.prompt_tokens, seconds(result.prefill),
+      speed(rate(result.prompt_tokens, result.prefill)), result.decode_steps, seconds(result.decode),
+      speed(rate(result.decode_steps, result.decode)), r.seed,
       now.peak_rss ? fmt::format("{}", *now.peak_rss >> 20) : "unknown", r.session->engine().kv_bytes() >> 20,
       result.last_logits.empty() ? std::string("none") : logits_hash(result).substr(0, 23));
 }

@@ -30,7 +30,7 @@ void on_bus_error(int) {
 }
 
 void handle(int number, void (*handler)(int)) {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = handler;
   ::sigemptyset(&action.sa_mask);
   ::sigaction(number, &action, nullptr);

@@ -20,7 +20,8 @@ std::string find_model(const std::optional<std::string>& named) {
   const std::filesystem::path path =
       (std::filesystem::path(program_path()).parent_path() / "../share/bitnet/models/story.gguf").lexically_normal();
   if (!std::filesystem::exists(path)) {
-    fail(ErrorKind::kInvalidModel, "no model named and the embedded default is not at {}; give -m FILE or set BITNET_MODEL_PATH",
+    fail(ErrorKind::kInvalidModel,
+         "no model named and the embedded default is not at {}; give -m FILE or set BITNET_MODEL_PATH",
          printable(path.string()));
   }
   return path.string();

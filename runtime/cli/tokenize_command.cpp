@@ -19,12 +19,17 @@ struct OpenedTokenizer {
 
 int tokenize_command(const TokenizeOptions& options) {
   const OpenedTokenizer opened(options.model, options.strict_tokenizers);
-  const std::vector<int32_t> ids =
-      opened.tokenizer.encode(read_prompt(options.text), {.add_special = options.add_special, .parse_special = options.parse_special});
+  const std::vector<int32_t> ids = opened.tokenizer.encode(
+      read_prompt(options.text), {.add_special = options.add_special, .parse_special = options.parse_special});
   if (options.output.json) {
     nlohmann::json pieces = nlohmann::json::array();
     for (int32_t id : ids) pieces.push_back(opened.tokenizer.token_text(id));
-    write_stdout(json_text({{"schema", 1}, {"tokens", ids}, {"pieces", pieces}, {"model", opened.tokenizer.model()}, {"pre", opened.tokenizer.pre()}}) + "\n");
+    write_stdout(json_text({{"schema", 1},
+                            {"tokens", ids},
+                            {"pieces", pieces},
+                            {"model", opened.tokenizer.model()},
+                            {"pre", opened.tokenizer.pre()}}) +
+                 "\n");
   } else {
     write_stdout(fmt::format("{}\n", fmt::join(ids, " ")));
   }

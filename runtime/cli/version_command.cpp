@@ -18,7 +18,13 @@ int version_command(const VersionOptions& options) {
     for (const backend::Plugin& plugin : registry.plugins()) {
       if (plugin.usable) plugins.push_back({{"name", plugin.name}, {"version", plugin.version}});
     }
-    write_stdout(json_text({{"schema", 1}, {"version", BITNET_VERSION}, {"commit", BITNET_COMMIT}, {"compiler", compiler}, {"abi", abi}, {"plugins", plugins}}) + "\n");
+    write_stdout(json_text({{"schema", 1},
+                            {"version", BITNET_VERSION},
+                            {"commit", BITNET_COMMIT},
+                            {"compiler", compiler},
+                            {"abi", abi},
+                            {"plugins", plugins}}) +
+                 "\n");
   } else {
     write_stdout(fmt::format("bitnet-run {} ({}), plugin ABI {}, {}\n", BITNET_VERSION, BITNET_COMMIT, abi, compiler));
   }

@@ -68,7 +68,9 @@ class Generation {
       if (options_.on_logits) options_.on_logits(logits_.data(), n);
       done += piece.size();
       if (options_.on_prefill) options_.on_prefill(static_cast<uint32_t>(done), static_cast<uint32_t>(prompt.size()));
-      if (!last && out_of_time()) fail(ErrorKind::kTimeLimit, "the time limit of {} s was reached after {} of {} prompt tokens", options_.time_limit, done, prompt.size());
+      if (!last && out_of_time())
+        fail(ErrorKind::kTimeLimit, "the time limit of {} s was reached after {} of {} prompt tokens", options_.time_limit,
+             done, prompt.size());
     }
     keep_last_row();
     result_.prefill = elapsed();
@@ -89,7 +91,8 @@ class Generation {
   int32_t next_token() {
     const auto start = Clock::now();
     // Rows of the head beyond the vocabulary are no tokens.
-    work_.assign(logits_.end() - n_vocab_, logits_.end() - n_vocab_ + static_cast<ptrdiff_t>(std::min<size_t>(n_vocab_, tokenizer_.size())));
+    work_.assign(logits_.end() - n_vocab_,
+                 logits_.end() - n_vocab_ + static_cast<ptrdiff_t>(std::min<size_t>(n_vocab_, tokenizer_.size())));
     if (options_.ignore_eos) {
       for (int32_t id : tokenizer_.end_of_generation_ids()) {
         if (static_cast<size_t>(id) < work_.size()) work_[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
@@ -137,11 +140,16 @@ class Generation {
 
 const char* finish_reason_name(FinishReason reason) {
   switch (reason) {
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kLength: return "length";
-    case FinishReason::kTime: return "time";
-    case FinishReason::kCancelled: return "cancelled";
-    default: return "error";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kTime:
+      return "time";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    default:
+      return "error";
   }
 }
 
@@ -154,7 +162,8 @@ void generate(Session& session, const Tokenizer& tokenizer, std::span<const int3
     }
   }
   if (prompt.size() > session.n_ctx() - session.log().size()) {
-    fail(ErrorKind::kUsage, "the prompt has {} tokens, the context holds {}; raise -c or shorten the prompt", prompt.size(), session.n_ctx());
+    fail(ErrorKind::kUsage, "the prompt has {} tokens, the context holds {}; raise -c or shorten the prompt", prompt.size(),
+         session.n_ctx());
   }
   Generation(session, tokenizer, options, result).run(prompt);
 }

@@ -19,11 +19,11 @@
 namespace bitnet::engine {
 
 struct GenerateOptions {
-  int64_t n_predict = 256;       // -1: until the text ends or the context is full
+  int64_t n_predict = 256;  // -1: until the text ends or the context is full
   SamplerSettings sampler;
-  std::vector<std::string> stop; // the text ends before the first of these
-  bool ignore_eos = false;       // end-of-generation tokens are never sampled
-  double time_limit = 0;         // seconds from the start of prefill; 0: none
+  std::vector<std::string> stop;                  // the text ends before the first of these
+  bool ignore_eos = false;                        // end-of-generation tokens are never sampled
+  double time_limit = 0;                          // seconds from the start of prefill; 0: none
   std::function<void(std::string_view)> on_text;  // called with whole UTF-8 characters as they are certain; may be null
   // Called with the logits rows [n][n_vocab] of tokens in the order of the sequence: first the prompt's, then one per
   // generated token that was processed. Null: only the rows that sampling needs are computed.
@@ -38,11 +38,11 @@ struct GenerateResult {
   std::vector<int32_t> tokens;  // generated, an end-of-generation token included
   std::string text;
   FinishReason finish = FinishReason::kLength;
-  bool context_full = false;    // finish is kLength because the context ended
+  bool context_full = false;  // finish is kLength because the context ended
   uint32_t prompt_tokens = 0, decode_steps = 0;
   // Seconds. Unset: did not happen.
   std::optional<double> prefill, first_token, decode;
-  double output = 0;            // sampling and detokenizing
+  double output = 0;               // sampling and detokenizing
   std::vector<float> last_logits;  // of the last processed token, as the backend gave them
 };
 

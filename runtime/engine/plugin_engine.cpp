@@ -52,8 +52,8 @@ void describe(const model::Weights& weights, bool tied, std::vector<bn_tensor>& 
     add_norm(BN_T_ATTN_SUB_NORM, n, layer.attn_sub_norm);
     add_norm(BN_T_FFN_NORM, n, layer.ffn_norm);
     add_norm(BN_T_FFN_SUB_NORM, n, layer.ffn_sub_norm);
-    for (const model::Matrix* m : {&layer.attn_q, &layer.attn_k, &layer.attn_v, &layer.attn_output, &layer.ffn_gate, &layer.ffn_up,
-                                   &layer.ffn_down}) {
+    for (const model::Matrix* m :
+         {&layer.attn_q, &layer.attn_k, &layer.attn_v, &layer.attn_output, &layer.ffn_gate, &layer.ffn_up, &layer.ffn_down}) {
       add(m->tensor, m);
     }
   }
@@ -123,7 +123,8 @@ void PluginEngine::append(std::span<const int32_t> tokens, uint32_t first_row, f
   bn_error error = fresh_error();
   check(table_->append(session_, tokens.data(), n, first_row < n ? &output : nullptr, &call, &error), error);
   if (first_row < n && output.n_rows != n - first_row) {
-    throw BackendError(BN_E_INTERNAL, fmt::format("returned {} rows of logits, {} were asked for", output.n_rows, n - first_row));
+    throw BackendError(BN_E_INTERNAL,
+                       fmt::format("returned {} rows of logits, {} were asked for", output.n_rows, n - first_row));
   }
   size_ += n;
 }

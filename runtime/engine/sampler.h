@@ -1,8 +1,8 @@
 // engine/sampler.h - the next token from logits: greedy, or drawn with a counter-based random number.
 //
-// A pure function of (logits, tokens so far, settings, position): no generator state exists, so a run can be continued anywhere,
-// on any backend, and draws the same. Order: logit bias, penalties, top-k, top-p, min-p, temperature, draw. Candidates are sorted
-// by falling logit, ties by rising id; weights come from the SDK's EXP, sums are f64 in that order.
+// A pure function of (logits, tokens so far, settings, position): no generator state exists, so a run can be continued
+// anywhere, on any backend, and draws the same. Order: logit bias, penalties, top-k, top-p, min-p, temperature, draw.
+// Candidates are sorted by falling logit, ties by rising id; weights come from the SDK's EXP, sums are f64 in that order.
 // Source  Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011. min-p: arXiv 2407.01082.
 // Threads pure.
 #pragma once

@@ -51,7 +51,8 @@ void Session::give_up_current(const std::string& stage, const std::string& reaso
     fail(ErrorKind::kNoBackend, "no usable backend is left: {}{}", fmt::join(reasons_, "; "),
          options_.strict ? " (--no-fallback allows only the first)" : "");
   }
-  bitnet::log(LogLevel::kNotice, "backend {}: {} ({}); using {}", name, stage == "load" ? "not usable" : fmt::format("failed in {}{}", stage, at), reason, to);
+  bitnet::log(LogLevel::kNotice, "backend {}: {} ({}); using {}", name,
+              stage == "load" ? "not usable" : fmt::format("failed in {}{}", stage, at), reason, to);
   ++current_;
 }
 
@@ -94,8 +95,8 @@ void Session::run(std::span<const int32_t> tokens, uint32_t first_row, float* lo
 void Session::append(std::span<const int32_t> tokens, uint32_t first_row, float* logits, Stage stage) {
   if (tokens.empty()) return;
   if (tokens.size() > n_ctx() - log_.size()) {
-    fail(ErrorKind::kUsage, "{} tokens do not fit: the context holds {}, {} are used; raise -c or shorten the text", tokens.size(),
-         n_ctx(), log_.size());
+    fail(ErrorKind::kUsage, "{} tokens do not fit: the context holds {}, {} are used; raise -c or shorten the text",
+         tokens.size(), n_ctx(), log_.size());
   }
   const char* name = stage == Stage::kPrefill ? "prefill" : "decode";
   for (;;) {
@@ -105,7 +106,8 @@ void Session::append(std::span<const int32_t> tokens, uint32_t first_row, float*
       break;
     } catch (const backend::BackendError& e) {
       if (e.code() == BN_E_CANCELLED) fail(ErrorKind::kInterrupted, "stopped");
-      if (e.code() == BN_E_INVALID) fail(ErrorKind::kFailure, "backend {}: {}; this is a bug, please report it", plugin().name, e.what());
+      if (e.code() == BN_E_INVALID)
+        fail(ErrorKind::kFailure, "backend {}: {}; this is a bug, please report it", plugin().name, e.what());
       give_up_current(name, e.what());
       load_next();
     }

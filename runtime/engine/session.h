@@ -25,8 +25,8 @@
 namespace bitnet::engine {
 
 struct Fallback {
-  std::string from, to;   // backend names; to is empty when none was left
-  std::string stage;      // "load", "prefill" or "decode"
+  std::string from, to;  // backend names; to is empty when none was left
+  std::string stage;     // "load", "prefill" or "decode"
   std::string reason;
   uint32_t at_token = 0;  // generated tokens that had been committed
 };
@@ -34,7 +34,7 @@ struct Fallback {
 struct SessionOptions {
   EngineOptions engine;
   uint32_t threads = 1;
-  bool strict = false;                   // the first failure is the end
+  bool strict = false;  // the first failure is the end
   const std::atomic<bool>* stop = nullptr;
 };
 

@@ -34,9 +34,8 @@ void for_row_pieces(const bn_tensor& w, uint32_t granule, F&& f) {
 AlignedBuffer convert_to_t2(const Matrix& matrix, bn_tensor& w) {
   const uint64_t row_bytes = (static_cast<uint64_t>(w.cols) + 3) / 4;
   AlignedBuffer buffer(row_bytes * w.rows);
-  for_row_pieces(w, 1, [&](uint32_t row0, uint32_t row1) {
-    matrix.read_t2(row0, row1, buffer.as<uint8_t>() + row0 * row_bytes);
-  });
+  for_row_pieces(w, 1,
+                 [&](uint32_t row0, uint32_t row1) { matrix.read_t2(row0, row1, buffer.as<uint8_t>() + row0 * row_bytes); });
   w.format = &format_t2();
   w.data = buffer.data();
   w.bytes = row_bytes * w.rows;
@@ -86,7 +85,8 @@ void self_test(const Matrix& matrix, const backend::Linear& linear, backend::Ops
   std::vector<int8_t> trits(w.cols);
   constexpr uint32_t kRows = 8;
   for (uint32_t i = 0; i < std::min(kRows, w.rows); ++i) {
-    const uint32_t row = static_cast<uint32_t>(static_cast<uint64_t>(i) * (w.rows - 1) / (kRows - 1)) / table.row_granule * table.row_granule;
+    const uint32_t row =
+        static_cast<uint32_t>(static_cast<uint64_t>(i) * (w.rows - 1) / (kRows - 1)) / table.row_granule * table.row_granule;
     const uint32_t end = std::min(row + table.row_granule, w.rows);
     const bn_status status = table.matmul(ops.device(), &args, row, end, scratch.data());
     if (status != BN_OK) throw BackendError(status, fmt::format("matmul of {} failed in the self-test", linear.name));
@@ -97,7 +97,8 @@ void self_test(const Matrix& matrix, const backend::Linear& linear, backend::Ops
       for (uint32_t c = 0; c < w.cols; ++c) dot += trits[c] * x[c];
       const float expected = static_cast<float>(dot) * (x_scale * bn::kit::row_scale(w, r));
       if (std::memcmp(&expected, &y[r], sizeof expected) != 0) {
-        throw BackendError(BN_E_INTERNAL, fmt::format("self-test: {} row {} gives {}, the reference {}", linear.name, r, y[r], expected));
+        throw BackendError(BN_E_INTERNAL,
+                           fmt::format("self-test: {} row {} gives {}, the reference {}", linear.name, r, y[r], expected));
       }
     }
   }
@@ -118,8 +119,8 @@ class Preparation {
       t2.data = nullptr;
       answer = accepts(t2);
       if (answer == BN_NO) {
-        throw BackendError(BN_E_UNSUPPORTED, fmt::format("does not take {} {}x{}, neither as {} nor as bn.t2", name, w.rows, w.cols,
-                                                         matrix.source->type->name));
+        throw BackendError(BN_E_UNSUPPORTED, fmt::format("does not take {} {}x{}, neither as {} nor as bn.t2", name, w.rows,
+                                                         w.cols, matrix.source->type->name));
       }
       converted = convert_to_t2(matrix, w);
       linear.packed = w.data;
@@ -158,9 +159,10 @@ BackendWeights prepare_weights(const Weights& weights, backend::Ops& ops) {
   BackendWeights result;
   Preparation p(result, ops);
   for (const Layer& layer : weights.layers) {
-    result.layers.push_back({p.prepare("attn_q", layer.attn_q), p.prepare("attn_k", layer.attn_k), p.prepare("attn_v", layer.attn_v),
-                             p.prepare("attn_output", layer.attn_output), p.prepare("ffn_gate", layer.ffn_gate),
-                             p.prepare("ffn_up", layer.ffn_up), p.prepare("ffn_down", layer.ffn_down)});
+    result.layers.push_back({p.prepare("attn_q", layer.attn_q), p.prepare("attn_k", layer.attn_k),
+                             p.prepare("attn_v", layer.attn_v), p.prepare("attn_output", layer.attn_output),
+                             p.prepare("ffn_gate", layer.ffn_gate), p.prepare("ffn_up", layer.ffn_up),
+                             p.prepare("ffn_down", layer.ffn_down)});
   }
   return result;
 }

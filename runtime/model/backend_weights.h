@@ -1,9 +1,9 @@
 // model/backend_weights.h - the matrices of a model as one backend wants them: negotiated, converted or packed where needed.
 //
-// For every matrix the backend's accepts() is asked: as it lies in the file (native), packed from it, or, where it knows neither,
-// the same with the interchange layout bn.t2, which every backend must accept. Conversion and packing run in parallel on row
-// ranges. Then eight rows of every matrix are multiplied by the backend and compared with the SDK's reference, bit for bit
-// (exact-1 only): a wrong layout dies here and not in the text.
+// For every matrix the backend's accepts() is asked: as it lies in the file (native), packed from it, or, where it knows
+// neither, the same with the interchange layout bn.t2, which every backend must accept. Conversion and packing run in parallel
+// on row ranges. Then eight rows of every matrix are multiplied by the backend and compared with the SDK's reference, bit for
+// bit (exact-1 only): a wrong layout dies here and not in the text.
 //
 // Memory  native: nothing is copied. Packed and converted matrices are owned here. Both sources must outlive the object.
 // Errors  backend::BackendError{UNSUPPORTED} naming matrix, format and shape; the plugin's own error from pack;
@@ -25,7 +25,7 @@ struct LinearLayer {
 
 struct BackendWeights {
   std::vector<LinearLayer> layers;
-  std::vector<AlignedBuffer> buffers;  // packed and converted matrices
+  std::vector<AlignedBuffer> buffers;                    // packed and converted matrices
   uint32_t n_native = 0, n_packed = 0, n_converted = 0;  // matrices by way of use; converted: native bn.t2
   uint64_t bytes_owned = 0;
 };

@@ -91,7 +91,8 @@ uint32_t decide_activation(const gguf::File& file, const Keys& keys, Config& con
     refuse(file, fmt::format("{} is '{}', expected relu2 or silu", keys.key("hidden_activation"), printable(*name)));
   }
   if (config.arch.n_vocab == 128256 && config.arch.n_layers == 30) {
-    config.warnings.push_back("architecture 'bitnet' with the shape of BitNet b1.58 2B-4T and no hidden_activation: using relu2");
+    config.warnings.push_back(
+        "architecture 'bitnet' with the shape of BitNet b1.58 2B-4T and no hidden_activation: using relu2");
     return BN_ACT_RELU2;
   }
   return BN_ACT_SILU;
@@ -100,7 +101,8 @@ uint32_t decide_activation(const gguf::File& file, const Keys& keys, Config& con
 void read_rope(const gguf::File& file, const Keys& keys, Config& config) {
   bn_arch& arch = config.arch;
   arch.rope_dim = keys.optional("rope.dimension_count", 2, arch.head_dim, arch.head_dim);
-  if (arch.rope_dim % 2 != 0) refuse(file, fmt::format("{} is {}, expected an even number", keys.key("rope.dimension_count"), arch.rope_dim));
+  if (arch.rope_dim % 2 != 0)
+    refuse(file, fmt::format("{} is {}, expected an even number", keys.key("rope.dimension_count"), arch.rope_dim));
   arch.rope_base = keys.real("rope.freq_base", 10000.0);
   if (!(arch.rope_base >= 1.0 && arch.rope_base <= 1e12)) {
     refuse(file, fmt::format("{} is {}, expected 1 to 1e12", keys.key("rope.freq_base"), arch.rope_base));
@@ -112,7 +114,8 @@ void read_rope(const gguf::File& file, const Keys& keys, Config& config) {
       refuse(file, fmt::format("{} is {}, expected a positive number", keys.key("rope.scaling.factor"), config.rope_scale));
     }
   } else if (scaling != "none") {
-    refuse(file, fmt::format("{} is '{}'; this version knows none and linear", keys.key("rope.scaling.type"), printable(scaling)));
+    refuse(file,
+           fmt::format("{} is '{}'; this version knows none and linear", keys.key("rope.scaling.type"), printable(scaling)));
   }
 }
 
@@ -132,7 +135,8 @@ Config read_config(const gguf::File& file) {
   if (file.tensors().empty()) {
     const gguf::KeyValue* tokens = file.find("tokenizer.ggml.tokens");
     if (tokens == nullptr) refuse(file, "holds neither tensors nor a vocabulary");
-    if (tokens->count == 0 || tokens->count > kMaxVocab) refuse(file, fmt::format("holds {} tokens, expected 1 to {}", tokens->count, kMaxVocab));
+    if (tokens->count == 0 || tokens->count > kMaxVocab)
+      refuse(file, fmt::format("holds {} tokens, expected 1 to {}", tokens->count, kMaxVocab));
     arch.n_vocab = static_cast<uint32_t>(tokens->count);
     arch.n_ctx_max = keys.optional("context_length", 1, kMaxContext, kVocabularyContext);
     config.warnings.push_back("the file holds a vocabulary and no tensors; only a backend without weights can use it");
@@ -144,7 +148,8 @@ Config read_config(const gguf::File& file) {
   if (embeddings == nullptr) refuse(file, "tensor token_embd.weight is missing");
   arch.n_vocab = keys.optional("vocab_size", 1, kMaxVocab, embeddings->rows());
   if (arch.n_vocab != embeddings->rows()) {
-    refuse(file, fmt::format("{} is {}, but token_embd.weight has {} rows", keys.key("vocab_size"), arch.n_vocab, embeddings->rows()));
+    refuse(file, fmt::format("{} is {}, but token_embd.weight has {} rows", keys.key("vocab_size"), arch.n_vocab,
+                             embeddings->rows()));
   }
   arch.n_layers = keys.required("block_count", 1, kMaxLayers);
   arch.n_embd = keys.required("embedding_length", 1, kMaxWidth);
@@ -166,7 +171,8 @@ Config read_config(const gguf::File& file) {
   }
   const double eps = keys.real("attention.layer_norm_rms_epsilon", 0.0);
   if (!(eps > 0 && eps <= 1)) {
-    refuse(file, fmt::format("{} is {}, expected more than 0 and at most 1", keys.key("attention.layer_norm_rms_epsilon"), eps));
+    refuse(file,
+           fmt::format("{} is {}, expected more than 0 and at most 1", keys.key("attention.layer_norm_rms_epsilon"), eps));
   }
   arch.norm_eps = static_cast<float>(eps);
   read_rope(file, keys, config);

@@ -14,36 +14,37 @@ void Graph::forward(uint32_t m, const Step& step) {  // m: the member of the tea
   rope.kind = arch.rope_kind, rope.head_dim = arch.head_dim, rope.rope_dim = arch.rope_dim, rope.pos0 = step.position;
   rope.cos = rope_.cosine(), rope.sin = rope_.sine();
 
-  op_.embed(m, "embd", x_, weights_.token_embd, step.tokens, arch.embd_scale);                    // x[T,D]
+  op_.embed(m, "embd", x_, weights_.token_embd, step.tokens, arch.embd_scale);  // x[T,D]
   for (uint32_t n = 0; n < arch.n_layers; ++n) {
     const Layer& w = weights_.layers[n];
     const LinearLayer& l = linears_.layers[n];
 
-    op_.quantize(m, "attn_norm", qd_, x_, w.attn_norm.data(), D, eps);                            // int8[T,D]
-    op_.bit_linear(m, qd_, {{&l.attn_q, q_}, {&l.attn_k, k_}, {&l.attn_v, v_}});                  // q[T,H*d] k,v[T,G*d]
+    op_.quantize(m, "attn_norm", qd_, x_, w.attn_norm.data(), D, eps);            // int8[T,D]
+    op_.bit_linear(m, qd_, {{&l.attn_q, q_}, {&l.attn_k, k_}, {&l.attn_v, v_}});  // q[T,H*d] k,v[T,G*d]
     rope.n_heads = arch.n_heads, op_.rope(m, "attn_q_rope", q_, rope);
     rope.n_heads = arch.n_kv_heads, op_.rope(m, "attn_k_rope", k_, rope);
     op_.each_token(m, "kv_store", [&](uint32_t t) {
-      kv_.store(n, step.position + t, k_.data + static_cast<uint64_t>(t) * k_.stride, v_.data + static_cast<uint64_t>(t) * v_.stride);
+      kv_.store(n, step.position + t, k_.data + static_cast<uint64_t>(t) * k_.stride,
+                v_.data + static_cast<uint64_t>(t) * v_.stride);
     });
-    const bn_attn attn{sizeof(bn_attn), arch.n_heads, arch.n_kv_heads, arch.head_dim, step.position, arch.window,
-                       kv_.dtype(), kv_.stride_position(), kv_.stride_head(), q_.stride, a_.stride, arch.attn_scale,
-                       q_.data, kv_.k_pages(n), kv_.v_pages(n), a_.data};
-    op_.attention(m, "attn", attn);                                                               // a[T,H*d]
+    const bn_attn attn{sizeof(bn_attn), arch.n_heads,          arch.n_kv_heads,   arch.head_dim, step.position, arch.window,
+                       kv_.dtype(),     kv_.stride_position(), kv_.stride_head(), q_.stride,     a_.stride,     arch.attn_scale,
+                       q_.data,         kv_.k_pages(n),        kv_.v_pages(n),    a_.data};
+    op_.attention(m, "attn", attn);  // a[T,H*d]
     op_.quantize(m, "attn_sub_norm", qh_, a_, gain(w.attn_sub_norm), HD, eps);
-    op_.bit_linear(m, qh_, {{&l.attn_output, h_}});                                               // h[T,D]
+    op_.bit_linear(m, qh_, {{&l.attn_output, h_}});  // h[T,D]
     op_.add(m, "attn_residual", x_, h_, D);
 
     op_.quantize(m, "ffn_norm", qd_, x_, w.ffn_norm.data(), D, eps);
-    op_.bit_linear(m, qd_, {{&l.ffn_gate, gate_}, {&l.ffn_up, up_}});                             // gate,up[T,F]
+    op_.bit_linear(m, qd_, {{&l.ffn_gate, gate_}, {&l.ffn_up, up_}});  // gate,up[T,F]
     op_.glu(m, "ffn_act", gate_, gate_, up_, arch.act, F);
     op_.quantize(m, "ffn_sub_norm", qf_, gate_, gain(w.ffn_sub_norm), F, eps);
     op_.bit_linear(m, qf_, {{&l.ffn_down, h_}});
     op_.add(m, "ffn_residual", x_, h_, D);
   }
   if (step.first_row == T) return;
-  op_.rms_norm(m, "output_norm", h_, x_, weights_.output_norm.data(), D, eps, step.first_row);    // h[rows,D]
-  op_.dense(m, "output", {step.logits, arch.n_vocab}, weights_.output, h_, T - step.first_row);   // logits[rows,vocab]
+  op_.rms_norm(m, "output_norm", h_, x_, weights_.output_norm.data(), D, eps, step.first_row);   // h[rows,D]
+  op_.dense(m, "output", {step.logits, arch.n_vocab}, weights_.output, h_, T - step.first_row);  // logits[rows,vocab]
 }
 
 Graph::Graph(const Config& config, const Weights& weights, const BackendWeights& linears, backend::Ops& ops, uint32_t n_ctx,

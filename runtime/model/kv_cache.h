@@ -35,7 +35,7 @@ class KvCache {
   uint32_t n_layers_, n_kv_heads_, head_dim_, dtype_;
   uint64_t plane_bytes_;  // K or V of one layer's page
   uint64_t bytes_ = 0;
-  std::vector<AlignedBuffer> pages_;  // one buffer holds all layers of a page
+  std::vector<AlignedBuffer> pages_;                         // one buffer holds all layers of a page
   std::vector<std::vector<const void*>> k_pages_, v_pages_;  // [layer][page]
 };
 

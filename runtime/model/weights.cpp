@@ -258,8 +258,8 @@ Weights read_weights(const gguf::File& file, const Config& config, bool check_te
   weights.head_bytes = weights.output.bytes;
   weights.quantization = weights.layers[0].attn_q.source->type->name;
   for (Layer& layer : weights.layers) {
-    for (Matrix* m : {&layer.attn_q, &layer.attn_k, &layer.attn_v, &layer.attn_output, &layer.ffn_gate, &layer.ffn_up,
-                      &layer.ffn_down}) {
+    for (Matrix* m :
+         {&layer.attn_q, &layer.attn_k, &layer.attn_v, &layer.attn_output, &layer.ffn_gate, &layer.ffn_up, &layer.ffn_down}) {
       load_scales(*m);
       if (m->in_place()) refuse_code_3(*m);
       weights.matrix_bytes += m->source->bytes;

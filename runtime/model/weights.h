@@ -1,7 +1,8 @@
 // model/weights.h - the tensors of a model by role, checked against its hyper-parameters.
 //
 // Memory  matrices stay where they lie in the mapped file; only scales and norms stored as f16/bf16 are copied (kilobytes).
-// Errors  Error{kInvalidModel} listing every missing, unexpected and misshapen tensor, or naming tensor and index of a code 3, a
+// Errors  Error{kInvalidModel} listing every missing, unexpected and misshapen tensor, or naming tensor and index of a code 3,
+// a
 //         scale that is not finite, a norm that is not finite.
 #pragma once
 
@@ -35,14 +36,14 @@ struct Layer {
 };
 
 struct Weights {
-  bn_tensor token_embd{};          // [n_vocab, n_embd]
-  bn_tensor output{};              // [n_vocab, n_embd]; the embeddings when the head is tied
-  Gain output_norm;                // [n_embd]
-  std::vector<float> rope_factors; // [rope_dim/2], empty: none
+  bn_tensor token_embd{};           // [n_vocab, n_embd]
+  bn_tensor output{};               // [n_vocab, n_embd]; the embeddings when the head is tied
+  Gain output_norm;                 // [n_embd]
+  std::vector<float> rope_factors;  // [rope_dim/2], empty: none
   std::vector<Layer> layers;
-  std::string quantization;        // type of the block matrices, "I2_S", for messages
-  uint64_t matrix_bytes = 0;       // of the block matrices, as stored
-  uint64_t head_bytes = 0;         // of the output head, as stored
+  std::string quantization;   // type of the block matrices, "I2_S", for messages
+  uint64_t matrix_bytes = 0;  // of the block matrices, as stored
+  uint64_t head_bytes = 0;    // of the output head, as stored
 };
 
 const bn_format& format_t2();

@@ -12,63 +12,61 @@ extern "C" {
 
 typedef struct bn_model bn_model;
 typedef struct bn_session bn_session;
-typedef struct bn_plan {                 /* what the runtime intends: sizes of pools and buffers */
+typedef struct bn_plan { /* what the runtime intends: sizes of pools and buffers */
   uint32_t struct_size, n_ctx, n_sessions, n_batch_tokens, kv_dtype, reserved;
 } bn_plan;
 typedef struct bn_fit {
-  uint32_t struct_size, n_ctx_fits;      /* 0: not at all */
+  uint32_t struct_size, n_ctx_fits; /* 0: not at all */
   uint64_t bytes_weights, bytes_per_token;
   float est_decode_tps, est_prefill_tps; /* 0: unknown */
 } bn_fit;
-typedef struct bn_call {                 /* how to stop a call, and to see that it lives */
+typedef struct bn_call { /* how to stop a call, and to see that it lives */
   uint32_t struct_size, reserved;
-  uint64_t budget_ns;                    /* from entry; 0: none */
-  const volatile uint32_t *cancel;       /* non-zero: stop with BN_E_CANCELLED */
-  volatile uint64_t *heartbeat;          /* plugin stores a growing number: relaxed, aligned */
+  uint64_t budget_ns;              /* from entry; 0: none */
+  const volatile uint32_t* cancel; /* non-zero: stop with BN_E_CANCELLED */
+  volatile uint64_t* heartbeat;    /* plugin stores a growing number: relaxed, aligned */
 } bn_call;
 enum { BN_OUT_LOGITS = 1, BN_OUT_TOPK = 2, BN_OUT_Z = 4, BN_OUT_HIDDEN = 8 };
 #define BN_TOPK_MAX 1024u
-typedef struct bn_output {               /* one row per position; every buffer is the caller's */
-  uint32_t struct_size, want;            /* BN_OUT_* */
-  uint32_t first;                        /* append: rows for tokens [first, n) of this call */
-  uint32_t top_k, n_rows, reserved;      /* n_rows is written by the plugin */
-  float *logits;                         /* [rows][n_vocab] */
-  int32_t *top_id;                       /* [rows][top_k], by falling logit, ties by rising id: exact */
-  float *top_logit;
-  float *z;                              /* [rows][2]: max logit, sum of exp(logit - max) */
-  float *hidden;                         /* after the last norm: one pooled row, or [rows][n_embd] */
+typedef struct bn_output {          /* one row per position; every buffer is the caller's */
+  uint32_t struct_size, want;       /* BN_OUT_* */
+  uint32_t first;                   /* append: rows for tokens [first, n) of this call */
+  uint32_t top_k, n_rows, reserved; /* n_rows is written by the plugin */
+  float* logits;                    /* [rows][n_vocab] */
+  int32_t* top_id;                  /* [rows][top_k], by falling logit, ties by rising id: exact */
+  float* top_logit;
+  float* z;      /* [rows][2]: max logit, sum of exp(logit - max) */
+  float* hidden; /* after the last norm: one pooled row, or [rows][n_embd] */
 } bn_output;
-typedef struct bn_sampler {              /* a pure function of (logits, history, seed, position) */
-  uint32_t struct_size, top_k;           /* candidates, <= BN_TOPK_MAX */
-  float temperature, top_p, min_p, reserved;       /* temperature 0: best logit, lowest id wins ties */
-  uint64_t seed, must;                   /* must: sampler features newer than 1.0 */
-  const int32_t *stop;
+typedef struct bn_sampler {                  /* a pure function of (logits, history, seed, position) */
+  uint32_t struct_size, top_k;               /* candidates, <= BN_TOPK_MAX */
+  float temperature, top_p, min_p, reserved; /* temperature 0: best logit, lowest id wins ties */
+  uint64_t seed, must;                       /* must: sampler features newer than 1.0 */
+  const int32_t* stop;
   uint64_t n_stop;
 } bn_sampler;
 typedef struct bn_decode {
   uint32_t struct_size, max_steps;
-  const bn_sampler *sampler;
-  int32_t *tokens;                       /* room for max_steps */
-  uint32_t n_committed, stopped;         /* out, valid also on failure; stopped: last one is a stop token */
-  bn_output *out;                        /* optional: one row per committed token */
+  const bn_sampler* sampler;
+  int32_t* tokens;               /* room for max_steps */
+  uint32_t n_committed, stopped; /* out, valid also on failure; stopped: last one is a stop token */
+  bn_output* out;                /* optional: one row per committed token */
 } bn_decode;
 typedef struct bn_engine_v1 {
   uint32_t struct_size, numerics;
-  float tolerance;                       /* approx-1: relative L2 error of the logits */
+  float tolerance; /* approx-1: relative L2 error of the logits */
   uint32_t reserved;
-  int32_t (BN_CALL *accepts)(bn_device *, const bn_tensor *w);           /* BN_PACK: through read_t2 */
-  bn_status (BN_CALL *fit)(bn_device *, const bn_model_desc *, const bn_plan *, bn_fit *, bn_error *);
-  bn_status (BN_CALL *load)(bn_device *, const bn_model_desc *, const bn_plan *, const bn_call *,
-                            bn_model **, bn_error *);
-  void (BN_CALL *unload)(bn_model *);
-  bn_status (BN_CALL *session_create)(bn_model *, uint32_t n_ctx, bn_session **, bn_error *);
-  void (BN_CALL *session_destroy)(bn_session *);
+  int32_t(BN_CALL* accepts)(bn_device*, const bn_tensor* w); /* BN_PACK: through read_t2 */
+  bn_status(BN_CALL* fit)(bn_device*, const bn_model_desc*, const bn_plan*, bn_fit*, bn_error*);
+  bn_status(BN_CALL* load)(bn_device*, const bn_model_desc*, const bn_plan*, const bn_call*, bn_model**, bn_error*);
+  void(BN_CALL* unload)(bn_model*);
+  bn_status(BN_CALL* session_create)(bn_model*, uint32_t n_ctx, bn_session**, bn_error*);
+  void(BN_CALL* session_destroy)(bn_session*);
   /* n more tokens; out (may be NULL) says what to return about them */
-  bn_status (BN_CALL *append)(bn_session *, const int32_t *tokens, uint32_t n, bn_output *out,
-                              const bn_call *, bn_error *);
+  bn_status(BN_CALL* append)(bn_session*, const int32_t* tokens, uint32_t n, bn_output* out, const bn_call*, bn_error*);
   /* up to max_steps times: sample, append what was sampled */
-  bn_status (BN_CALL *decode)(bn_session *, bn_decode *, const bn_call *, bn_error *);
-  bn_status (BN_CALL *truncate)(bn_session *, uint32_t n_tokens, bn_error *);
+  bn_status(BN_CALL* decode)(bn_session*, bn_decode*, const bn_call*, bn_error*);
+  bn_status(BN_CALL* truncate)(bn_session*, uint32_t n_tokens, bn_error*);
 } bn_engine_v1;
 
 #ifdef __cplusplus

@@ -11,16 +11,16 @@ extern "C" {
 #endif
 
 enum { /* dtype. Values are little-endian; block formats as in GGUF (sdk/README.md lists the formulas) */
-  BN_DT_F32 = 1,
-  BN_DT_F16 = 2,
-  BN_DT_BF16 = 3,
-  BN_DT_I8_ROW = 4,  /* int8 with one f32 scale per row (bn_tensor.scales) */
-  BN_DT_TERNARY = 5, /* bn_tensor.format says how */
-  BN_DT_Q8_0 = 16,
-  BN_DT_Q4_0 = 17,
-  BN_DT_Q4_K = 18,
-  BN_DT_Q5_K = 19,
-  BN_DT_Q6_K = 20
+       BN_DT_F32 = 1,
+       BN_DT_F16 = 2,
+       BN_DT_BF16 = 3,
+       BN_DT_I8_ROW = 4,  /* int8 with one f32 scale per row (bn_tensor.scales) */
+       BN_DT_TERNARY = 5, /* bn_tensor.format says how */
+       BN_DT_Q8_0 = 16,
+       BN_DT_Q4_0 = 17,
+       BN_DT_Q4_K = 18,
+       BN_DT_Q5_K = 19,
+       BN_DT_Q6_K = 20
 };
 
 typedef struct bn_format { /* how ternary codes lie in memory */
@@ -29,8 +29,8 @@ typedef struct bn_format { /* how ternary codes lie in memory */
   uint32_t align;                /* base alignment readers may rely on, bytes */
   uint32_t tile_rows, tile_cols; /* smallest independently readable tile */
   uint64_t flags;
-  char id[32];                   /* for messages; "bn.t2" is the interchange layout */
-  uint8_t fingerprint[16];       /* the identity: see below */
+  char id[32];             /* for messages; "bn.t2" is the interchange layout */
+  uint8_t fingerprint[16]; /* the identity: see below */
 } bn_format;
 
 /* Fingerprint: the first 16 bytes of SHA-256 over the packed codes of the canonical matrix of 256 rows and 1024 columns,
@@ -47,32 +47,32 @@ typedef struct bn_format { /* how ternary codes lie in memory */
   { 0x5a, 0x77, 0xff, 0x05, 0xc5, 0xa9, 0x4a, 0x26, 0x78, 0x78, 0x04, 0xd7, 0x4f, 0x6b, 0x79, 0x89 }
 
 enum { /* role of a tensor */
-  BN_T_TOKEN_EMBD = 1,
-  BN_T_OUTPUT = 2,
-  BN_T_OUTPUT_NORM = 3,
-  BN_T_ROPE_FACTORS = 4,
-  BN_T_ATTN_NORM = 16,
-  BN_T_ATTN_Q = 17,
-  BN_T_ATTN_K = 18,
-  BN_T_ATTN_V = 19,
-  BN_T_ATTN_OUTPUT = 20,
-  BN_T_ATTN_SUB_NORM = 21,
-  BN_T_POST_ATTN_NORM = 22,
-  BN_T_ATTN_Q_NORM = 23,
-  BN_T_ATTN_K_NORM = 24,
-  BN_T_FFN_NORM = 32,
-  BN_T_FFN_GATE = 33,
-  BN_T_FFN_UP = 34,
-  BN_T_FFN_DOWN = 35,
-  BN_T_FFN_SUB_NORM = 36,
-  BN_T_POST_FFN_NORM = 37,
-  BN_T_ATTN_Q_NORM_IN = 48,
-  BN_T_ATTN_K_NORM_IN = 49,
-  BN_T_ATTN_V_NORM_IN = 50,
-  BN_T_ATTN_OUTPUT_NORM_IN = 51,
-  BN_T_FFN_GATE_NORM_IN = 52,
-  BN_T_FFN_UP_NORM_IN = 53,
-  BN_T_FFN_DOWN_NORM_IN = 54
+       BN_T_TOKEN_EMBD = 1,
+       BN_T_OUTPUT = 2,
+       BN_T_OUTPUT_NORM = 3,
+       BN_T_ROPE_FACTORS = 4,
+       BN_T_ATTN_NORM = 16,
+       BN_T_ATTN_Q = 17,
+       BN_T_ATTN_K = 18,
+       BN_T_ATTN_V = 19,
+       BN_T_ATTN_OUTPUT = 20,
+       BN_T_ATTN_SUB_NORM = 21,
+       BN_T_POST_ATTN_NORM = 22,
+       BN_T_ATTN_Q_NORM = 23,
+       BN_T_ATTN_K_NORM = 24,
+       BN_T_FFN_NORM = 32,
+       BN_T_FFN_GATE = 33,
+       BN_T_FFN_UP = 34,
+       BN_T_FFN_DOWN = 35,
+       BN_T_FFN_SUB_NORM = 36,
+       BN_T_POST_FFN_NORM = 37,
+       BN_T_ATTN_Q_NORM_IN = 48,
+       BN_T_ATTN_K_NORM_IN = 49,
+       BN_T_ATTN_V_NORM_IN = 50,
+       BN_T_ATTN_OUTPUT_NORM_IN = 51,
+       BN_T_FFN_GATE_NORM_IN = 52,
+       BN_T_FFN_UP_NORM_IN = 53,
+       BN_T_FFN_DOWN_NORM_IN = 54
 };
 #define BN_NO_LAYER 0xFFFFFFFFu
 #define BN_TENSOR_PERSISTENT 0x1u /* data stays mapped until unload: may be used in place */
@@ -81,10 +81,10 @@ typedef struct bn_tensor {
   uint32_t struct_size, role, layer, dtype;
   uint32_t rows, cols;
   uint32_t n_scales, reserved; /* 0, 1 or rows */
-  const float *scales;
-  const void *data;            /* NULL while only support is being asked for */
+  const float* scales;
+  const void* data; /* NULL while only support is being asked for */
   uint64_t bytes, flags;
-  const bn_format *format;     /* BN_DT_TERNARY, else NULL */
+  const bn_format* format; /* BN_DT_TERNARY, else NULL */
 } bn_tensor;
 
 #ifdef __cplusplus

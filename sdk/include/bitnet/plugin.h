@@ -34,68 +34,68 @@ extern "C" {
 #endif
 
 #define BN_ABI_MINOR 0u
-typedef char bn_assert_64bit[sizeof(void *) == 8 ? 1 : -1];
+typedef char bn_assert_64bit[sizeof(void*) == 8 ? 1 : -1];
 
 #if defined(_WIN32)
-#define BN_CALL __cdecl
-#define BN_EXPORT __declspec(dllexport)
+#  define BN_CALL __cdecl
+#  define BN_EXPORT __declspec(dllexport)
 #else
-#define BN_CALL
-#define BN_EXPORT __attribute__((visibility("default")))
+#  define BN_CALL
+#  define BN_EXPORT __attribute__((visibility("default")))
 #endif
 
 /* Did the allocator of *p know `field`? */
-#define BN_HAS(p, field) ((p)->struct_size >= (uint32_t)((const char *)(&(p)->field + 1) - (const char *)(p)))
+#define BN_HAS(p, field) ((p)->struct_size >= (uint32_t)((const char*)(&(p)->field + 1) - (const char*)(p)))
 /* Element i of an array of structs whose elements are `stride` bytes apart. */
-#define BN_AT(type, base, stride, i) ((const type *)(const void *)((const char *)(base) + (size_t)(stride) * (size_t)(i)))
+#define BN_AT(type, base, stride, i) ((const type*)(const void*)((const char*)(base) + (size_t)(stride) * (size_t)(i)))
 
 /* Static facts as JSON, read from the file before any code of the plugin runs. BN_MANIFEST("{...}") once per plugin, at
  * file scope. Keys: "schema": 1, "abi": [1, 0], "id": reverse DNS, "name": the short name users type, "version",
  * "kind": "cpu" | "gpu" | "npu" | "test", "tiers": ["kernels", "engine"], "arch": ["x86_64", ...],
  * "cpu": features the machine must have ("avx2", "fma", "f16c", ...), "numerics": "exact-1" | "approx-1". */
 #if defined(__has_attribute)
-#if __has_attribute(retain) /* survives -Wl,--gc-sections */
-#define BN_RETAIN_ __attribute__((retain))
-#endif
+#  if __has_attribute(retain) /* survives -Wl,--gc-sections */
+#    define BN_RETAIN_ __attribute__((retain))
+#  endif
 #endif
 #if !defined(BN_RETAIN_)
-#define BN_RETAIN_
+#  define BN_RETAIN_
 #endif
 #define BN_MANIFEST(json) \
   BN_RETAIN_ __attribute__((section(".bnplug"), used, aligned(8))) static const char bn_manifest_[] = json
 
 /* ---------------------------------------------------------------------------------------------------- status */
 typedef int32_t bn_status;
-enum {                  /* what the runtime does next */
-  BN_OK = 0,
-  BN_E_INVALID = 1,     /* a bug of the caller: report, no retry, no fallback */
-  BN_E_UNSUPPORTED = 2, /* next backend of the list; the message is shown as the reason */
-  BN_E_NO_MEMORY = 3,   /* device healthy: retry smaller, then next backend */
-  BN_E_BUSY = 4,        /* exclusive device taken: next backend now, may come back later */
-  BN_E_CANCELLED = 5,   /* state consistent, session usable */
-  BN_E_TIMEOUT = 6,     /* budget used up, state consistent, session usable */
-  BN_E_DATA = 7,        /* bytes of weights or tokens rejected: one more backend, then error */
-  BN_E_DEVICE_LOST = 8, /* rule 8; this device is not used again by this process */
-  BN_E_INTERNAL = 9     /* session dead; next backend, device not used again by this process */
+enum { /* what the runtime does next */
+       BN_OK = 0,
+       BN_E_INVALID = 1,     /* a bug of the caller: report, no retry, no fallback */
+       BN_E_UNSUPPORTED = 2, /* next backend of the list; the message is shown as the reason */
+       BN_E_NO_MEMORY = 3,   /* device healthy: retry smaller, then next backend */
+       BN_E_BUSY = 4,        /* exclusive device taken: next backend now, may come back later */
+       BN_E_CANCELLED = 5,   /* state consistent, session usable */
+       BN_E_TIMEOUT = 6,     /* budget used up, state consistent, session usable */
+       BN_E_DATA = 7,        /* bytes of weights or tokens rejected: one more backend, then error */
+       BN_E_DEVICE_LOST = 8, /* rule 8; this device is not used again by this process */
+       BN_E_INTERNAL = 9     /* session dead; next backend, device not used again by this process */
 };
 typedef struct bn_error { /* allocated by the caller; may be NULL */
   uint32_t struct_size;
   bn_status code;
-  int64_t native_code;    /* a cudaError_t, an errno */
-  char message[240];      /* UTF-8, NUL-terminated by the plugin */
+  int64_t native_code; /* a cudaError_t, an errno */
+  char message[240];   /* UTF-8, NUL-terminated by the plugin */
 } bn_error;
 
 /* --------------------------------------------------------------------------------------------- host services */
 typedef struct bn_host {
   uint32_t struct_size, abi_minor;
-  void *ctx;
-  void(BN_CALL *log)(void *ctx, int32_t level /* 0 error .. 4 trace */, const char *msg, uint64_t len);
-  void *(BN_CALL *alloc)(void *ctx, uint64_t bytes, uint64_t align); /* NULL when exhausted */
-  void(BN_CALL *release)(void *ctx, void *p);
+  void* ctx;
+  void(BN_CALL* log)(void* ctx, int32_t level /* 0 error .. 4 trace */, const char* msg, uint64_t len);
+  void*(BN_CALL* alloc)(void* ctx, uint64_t bytes, uint64_t align); /* NULL when exhausted */
+  void(BN_CALL* release)(void* ctx, void* p);
   /* fn(arg, i) for i in [0,n) on the host's pool, then returns; not re-entrant */
-  void(BN_CALL *parallel_for)(void *ctx, uint32_t n, void(BN_CALL *fn)(void *, uint32_t), void *arg);
-  const void *(BN_CALL *get_interface)(void *ctx, const char *id); /* NULL: not offered */
-  const char *plugin_path; /* absolute path of the file this plugin was loaded from */
+  void(BN_CALL* parallel_for)(void* ctx, uint32_t n, void(BN_CALL* fn)(void*, uint32_t), void* arg);
+  const void*(BN_CALL* get_interface)(void* ctx, const char* id); /* NULL: not offered */
+  const char* plugin_path;                                        /* absolute path of the file this plugin was loaded from */
 } bn_host;
 
 /* ---------------------------------------------------------------------------------------- plugin and devices */
@@ -105,28 +105,28 @@ typedef struct bn_device_info {
   uint32_t struct_size, kind;
   uint64_t mem_total, mem_free; /* bytes; 0: uses host memory */
   uint64_t flags;
-  char id[64];                  /* stable across runs: "cpu", "0000:c1:00.0", a UUID */
+  char id[64]; /* stable across runs: "cpu", "0000:c1:00.0", a UUID */
   char name[128];
 } bn_device_info;
 
 typedef struct bn_plugin { /* smallest legal struct_size: 72 */
   uint32_t struct_size, abi_minor;
-  const char *id;          /* reverse DNS, for ever: "org.example.bn-avx2" */
+  const char* id; /* reverse DNS, for ever: "org.example.bn-avx2" */
   const char *version, *vendor;
   uint64_t flags;
   /* index 0,1,2,.. until BN_E_UNSUPPORTED, whose message says why there is no (further) device */
-  bn_status(BN_CALL *enumerate)(const bn_host *, uint32_t index, bn_device_info *, bn_error *);
+  bn_status(BN_CALL* enumerate)(const bn_host*, uint32_t index, bn_device_info*, bn_error*);
   /* options_json: an object, or NULL; unknown keys are ignored, unknown values are BN_E_INVALID */
-  bn_status(BN_CALL *open)(const bn_host *, const char *device_id, const char *options_json, bn_device **, bn_error *);
-  void(BN_CALL *close)(bn_device *);
-  const void *(BN_CALL *get_interface)(bn_device *, const char *id); /* NULL: not offered */
+  bn_status(BN_CALL* open)(const bn_host*, const char* device_id, const char* options_json, bn_device**, bn_error*);
+  void(BN_CALL* close)(bn_device*);
+  const void*(BN_CALL* get_interface)(bn_device*, const char* id); /* NULL: not offered */
 } bn_plugin;
 #define BN_KERNELS_ID "bn.kernels/1"
 #define BN_ENGINE_ID "bn.engine/1"
 
 /* NULL: this plugin needs a newer host than 1.host_abi_minor */
-typedef const bn_plugin *(BN_CALL *bn_entry_fn)(uint32_t host_abi_minor);
-BN_EXPORT const bn_plugin *BN_CALL bitnet_plugin_v1(uint32_t host_abi_minor);
+typedef const bn_plugin*(BN_CALL* bn_entry_fn)(uint32_t host_abi_minor);
+BN_EXPORT const bn_plugin* BN_CALL bitnet_plugin_v1(uint32_t host_abi_minor);
 
 #ifdef __cplusplus
 }

@@ -18,16 +18,26 @@ struct DenseDtype {
 };
 static inline DenseDtype dense_dtype(uint32_t dtype) {
   switch (dtype) {
-    case BN_DT_F32: return {1, 4};
-    case BN_DT_F16: return {1, 2};
-    case BN_DT_BF16: return {1, 2};
-    case BN_DT_I8_ROW: return {1, 1};
-    case BN_DT_Q8_0: return {32, 34};
-    case BN_DT_Q4_0: return {32, 18};
-    case BN_DT_Q4_K: return {256, 144};
-    case BN_DT_Q5_K: return {256, 176};
-    case BN_DT_Q6_K: return {256, 210};
-    default: return {0, 0};
+    case BN_DT_F32:
+      return {1, 4};
+    case BN_DT_F16:
+      return {1, 2};
+    case BN_DT_BF16:
+      return {1, 2};
+    case BN_DT_I8_ROW:
+      return {1, 1};
+    case BN_DT_Q8_0:
+      return {32, 34};
+    case BN_DT_Q4_0:
+      return {32, 18};
+    case BN_DT_Q4_K:
+      return {256, 144};
+    case BN_DT_Q5_K:
+      return {256, 176};
+    case BN_DT_Q6_K:
+      return {256, 210};
+    default:
+      return {0, 0};
   }
 }
 static inline uint64_t dense_row_bytes(uint32_t dtype, uint32_t cols) {
@@ -97,16 +107,35 @@ static inline void decode_dense(uint32_t dtype, const uint8_t* row, uint32_t c0,
   const uint8_t* p = row + static_cast<uint64_t>(c0) / storage.block * storage.bytes;
   for (uint32_t i = 0; i < n; i += storage.block, p += storage.bytes) {
     switch (dtype) {
-      case BN_DT_F32: std::memcpy(w + i, p, 4); break;
-      case BN_DT_F16: w[i] = load_f16(p); break;
-      case BN_DT_BF16: w[i] = bf16_to_f32(load_u16(p)); break;
-      case BN_DT_I8_ROW: w[i] = static_cast<float>(static_cast<int8_t>(*p)); break;
-      case BN_DT_Q8_0: decode_q8_0(p, w + i); break;
-      case BN_DT_Q4_0: decode_q4_0(p, w + i); break;
-      case BN_DT_Q4_K: decode_k(p, nullptr, p + 16, w + i); break;
-      case BN_DT_Q5_K: decode_k(p, p + 16, p + 48, w + i); break;
-      case BN_DT_Q6_K: decode_q6_k(p, w + i); break;
-      default: return;
+      case BN_DT_F32:
+        std::memcpy(w + i, p, 4);
+        break;
+      case BN_DT_F16:
+        w[i] = load_f16(p);
+        break;
+      case BN_DT_BF16:
+        w[i] = bf16_to_f32(load_u16(p));
+        break;
+      case BN_DT_I8_ROW:
+        w[i] = static_cast<float>(static_cast<int8_t>(*p));
+        break;
+      case BN_DT_Q8_0:
+        decode_q8_0(p, w + i);
+        break;
+      case BN_DT_Q4_0:
+        decode_q4_0(p, w + i);
+        break;
+      case BN_DT_Q4_K:
+        decode_k(p, nullptr, p + 16, w + i);
+        break;
+      case BN_DT_Q5_K:
+        decode_k(p, p + 16, p + 48, w + i);
+        break;
+      case BN_DT_Q6_K:
+        decode_q6_k(p, w + i);
+        break;
+      default:
+        return;
     }
   }
 }

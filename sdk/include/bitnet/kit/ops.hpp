@@ -178,7 +178,8 @@ static inline float glu_element(uint32_t act, float g, float up) {
       const float m = 0.0f > g ? 0.0f : g;  // NaN stays NaN
       return (m * m) * up;
     }
-    case BN_ACT_SILU: return (g / (1.0f + exp1(-g))) * up;
+    case BN_ACT_SILU:
+      return (g / (1.0f + exp1(-g))) * up;
     default: {  // gelu_tanh(g) = g / (1 + e^(-c (g + k g^3))), c = 2 sqrt(2/pi), k = 0.044715
       const float inner = fma(0x1.6e4e26p-5f * (g * g), g, g);
       return (g / (1.0f + exp1(-(0x1.988454p+0f * inner)))) * up;

@@ -11,7 +11,8 @@
 namespace bn::kit {
 
 // Fills *error (may be null) and returns code. printf format; text that is too long is cut.
-__attribute__((format(printf, 3, 4))) static inline bn_status set_error(bn_error* error, bn_status code, const char* format, ...) {
+__attribute__((format(printf, 3, 4))) static inline bn_status set_error(bn_error* error, bn_status code, const char* format,
+                                                                        ...) {
   if (error == nullptr) return code;
   error->code = code;
   va_list args;

@@ -9,10 +9,10 @@ extern "C" {
 
 /* A constant table. The same source is compiled twice, without and with the CPU's fused multiply-add; this picks the one
  * this machine can run. Both give the same bits. The device argument of its functions is ignored and may be NULL. */
-const bn_kernels_v1 *bn_portable_kernels(void);
+const bn_kernels_v1* bn_portable_kernels(void);
 
 /* The variant without hardware FMA, for tests of the above. */
-const bn_kernels_v1 *bn_portable_kernels_baseline(void);
+const bn_kernels_v1* bn_portable_kernels_baseline(void);
 
 #ifdef __cplusplus
 }

@@ -51,8 +51,21 @@ static constexpr uint64_t kDenseDtypes = 1ull << BN_DT_F32 | 1ull << BN_DT_F16 |
                                          1ull << BN_DT_Q8_0 | 1ull << BN_DT_Q4_0 | 1ull << BN_DT_Q4_K | 1ull << BN_DT_Q5_K |
                                          1ull << BN_DT_Q6_K;
 
-static constexpr bn_kernels_v1 kTable = {
-    sizeof(bn_kernels_v1), BN_EXACT_1, 0.0f, 1, 1, BN_K_MAX, accepts,       pack_size, pack,
-    run_matmul,            kDenseDtypes, run_dense, run_norm, run_rope, run_attention, run_glu};
+static constexpr bn_kernels_v1 kTable = {sizeof(bn_kernels_v1),
+                                         BN_EXACT_1,
+                                         0.0f,
+                                         1,
+                                         1,
+                                         BN_K_MAX,
+                                         accepts,
+                                         pack_size,
+                                         pack,
+                                         run_matmul,
+                                         kDenseDtypes,
+                                         run_dense,
+                                         run_norm,
+                                         run_rope,
+                                         run_attention,
+                                         run_glu};
 
 }  // namespace bn::kit::portable

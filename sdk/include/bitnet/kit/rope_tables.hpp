@@ -48,16 +48,25 @@ static inline void sincos_f64(double a, double* sine, double* cosine) {
   s = r + r * s;
   c = 1.0 + c;
   switch (q & 3) {
-    case 0: *sine = s, *cosine = c; break;
-    case 1: *sine = c, *cosine = -s; break;
-    case 2: *sine = -s, *cosine = -c; break;
-    default: *sine = -c, *cosine = s; break;
+    case 0:
+      *sine = s, *cosine = c;
+      break;
+    case 1:
+      *sine = c, *cosine = -s;
+      break;
+    case 2:
+      *sine = -s, *cosine = -c;
+      break;
+    default:
+      *sine = -c, *cosine = s;
+      break;
   }
 }
 
-// Fills cosine and sine, both [pos1 - pos0][rope_dim/2], for positions [pos0, pos1). factor: [rope_dim/2] or null. scale: linear RoPE scaling, 1 for none.
-static inline void fill_rope_tables(uint32_t pos0, uint32_t pos1, uint32_t rope_dim, double base, double scale, const float* factor,
-                                    float* cosine, float* sine) {
+// Fills cosine and sine, both [pos1 - pos0][rope_dim/2], for positions [pos0, pos1). factor: [rope_dim/2] or null. scale:
+// linear RoPE scaling, 1 for none.
+static inline void fill_rope_tables(uint32_t pos0, uint32_t pos1, uint32_t rope_dim, double base, double scale,
+                                    const float* factor, float* cosine, float* sine) {
   const uint32_t half = rope_dim / 2;
   const double log_base = ln_f64(base);
   for (uint32_t i = 0; i < half; ++i) {
