@@ -43,8 +43,8 @@ static inline void sincos_f64(double a, double* sine, double* cosine) {
   const double r = ((a - n * 1.57079632673412561417e+00) - n * 6.07710050630396597660e-11) - n * 2.02226624879595063154e-21;
   const double r2 = r * r;
   double s = 0.0, c = 0.0;
-  for (int k = 21; k >= 3; k -= 2) s = (s - 1.0) * r2 / (k * (k - 1));
-  for (int k = 20; k >= 2; k -= 2) c = (c - 1.0) * r2 / (k * (k - 1));
+  for (int k = 21; k >= 3; k -= 2) s = -(1.0 + s) * r2 / (k * (k - 1));
+  for (int k = 20; k >= 2; k -= 2) c = -(1.0 + c) * r2 / (k * (k - 1));
   s = r + r * s;
   c = 1.0 + c;
   switch (q & 3) {
