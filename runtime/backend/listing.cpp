@@ -207,7 +207,7 @@ std::vector<BackendReport> describe_backends(const Registry& registry) {
 
 std::string backends_text(const Registry& registry, const std::vector<BackendReport>& reports) {
   std::vector<std::array<std::string, 7>> rows = {{"  backend", "version", "device", "needs", "numerics", "weights", ""}};
-  std::vector<std::array<std::string, 2>> refused;
+  std::vector<std::array<std::string, 2>> files, refused;
   bool any_default = false;
   for (const BackendReport& report : reports) {
     const Plugin& p = *report.plugin;
@@ -219,12 +219,11 @@ std::string backends_text(const Registry& registry, const std::vector<BackendRep
     rows.push_back({(report.is_default ? "* " : "  ") + p.name, p.version, devices_cell(p),
                     or_dash(fmt::format("{}", fmt::join(p.cpu, " "))), p.numerics, weights_cell(report.formats),
                     report.is_mock ? kMockMark : ""});
+    files.push_back({"  " + p.name, printable(p.path, 200)});
   }
   std::string out = rows.size() > 1 ? table(rows) : "no usable backend plugin was found\n";
   if (any_default) out += "* is used by default\n";
-  for (const BackendReport& report : reports) {
-    if (report.plugin->usable) out += fmt::format("{}: {}\n", report.plugin->name, printable(report.plugin->path, 200));
-  }
+  if (!files.empty()) out += "files:\n" + table(files);
   if (!refused.empty()) out += "not usable:\n" + table(refused);
   out += registry.directories().empty() ? "no plugin folder exists\n" : "folders searched:\n";
   for (const std::string& folder : registry.directories()) out += fmt::format("  {}\n", printable(folder, 200));

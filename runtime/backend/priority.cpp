@@ -56,8 +56,10 @@ class Ordering {
 
   Order run(const std::vector<Entry>& list) {
     for (const Entry& entry : list) {
-      if (options_.strict && &entry != &list.front()) break;
       add_entry(entry);
+      // Under strict the first entry decides; of the default list, the first that is there, usable or not.
+      const bool is_there = !order_.candidates.empty() || (!order_.left_out.empty() && order_.left_out.back().asked);
+      if (options_.strict && (entry.by_user || is_there)) break;
     }
     if (options_.strict) keep_only_first(list);
     for (size_t i = 0; i < plugins_.size() && options_.allow_mock && !options_.strict; ++i) {
@@ -75,7 +77,8 @@ class Ordering {
       return leave_out(plugins_[i].name, plugins_[i].reason, true);
     }
     if (!is_reserved(entry.name) && add_device(entry.name)) return;
-    if (!entry.by_user || is_reserved(entry.name)) return leave_out(entry.name, "not installed", true);
+    // An absent entry of the default list is the normal case on most machines and no failure.
+    if (!entry.by_user || is_reserved(entry.name)) return leave_out(entry.name, "not installed", entry.by_user);
     fail(ErrorKind::kUsage, "unknown backend '{}'; known are {}", printable(entry.name, 60), fmt::join(known_names(), ", "));
   }
 
@@ -193,8 +196,9 @@ Order order_candidates(const std::vector<BackendFacts>& plugins, const std::vect
 std::string no_backend_message(const Order& order) {
   std::string line = "no usable backend";
   const char* separator = ": ";
+  const bool any_asked = std::any_of(order.left_out.begin(), order.left_out.end(), [](const LeftOut& l) { return l.asked; });
   for (const LeftOut& l : order.left_out) {
-    if (!l.asked) continue;
+    if (any_asked && !l.asked) continue;
     line += fmt::format("{}{} ({})", separator, l.name, l.reason);
     separator = ", ";
   }

@@ -43,7 +43,7 @@ std::vector<std::string> default_priority();
 
 struct OrderOptions {
   std::vector<std::string> default_list = default_priority();
-  bool strict = false;      // only the first candidate of the list's first entry
+  bool strict = false;  // only the first candidate of the first entry; of the default list, of the first entry that is there
   bool allow_mock = false;  // a test backend, last of all
 };
 
@@ -53,7 +53,8 @@ struct OrderOptions {
 Order order_candidates(const std::vector<BackendFacts>& plugins, const std::vector<std::string>& requested,
                        const OrderOptions& options = {});
 
-// One line for Error{kNoBackend} when no candidate was left or all have failed: every asked name with its reason.
+// One line for Error{kNoBackend} when there is no candidate: every asked name with its reason, or all names when none was asked
+// for.
 std::string no_backend_message(const Order& order);
 
 }  // namespace bitnet::backend

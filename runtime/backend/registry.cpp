@@ -197,6 +197,26 @@ Plugin examine(const std::string& path, bool allow_unsafe, const std::vector<Plu
   return plugin;
 }
 
+// cpu_portable is also linked into this program (its entry is bitnet_plugin_v1 here), so that one real backend remains when
+// its file is missing or damaged.
+Plugin built_in_portable() {
+  static HostServices& host = *new HostServices("cpu_portable", "");
+  Plugin plugin;
+  plugin.path = "(built in)";
+  plugin.name = "cpu_portable";
+  plugin.kind = "cpu";
+  plugin.numerics = "exact-1";
+  plugin.tiers = {"kernels"};
+  plugin.host = host.table();
+  plugin.table = bitnet_plugin_v1(BN_ABI_MINOR);
+  plugin.id = plugin.table->id;
+  plugin.version = plugin.table->version;
+  plugin.vendor = plugin.table->vendor;
+  plugin.devices = enumerate_devices(plugin.table, plugin.host);
+  plugin.usable = true;
+  return plugin;
+}
+
 }  // namespace
 
 Registry Registry::discover(const DiscoveryOptions& options) {
@@ -207,6 +227,8 @@ Registry Registry::discover(const DiscoveryOptions& options) {
   for (const std::string& path : search.files) {
     registry.plugins_.push_back(examine(path, options.allow_unsafe, registry.plugins_));
   }
+  const Plugin* portable = registry.find("cpu_portable");
+  if (portable == nullptr || !portable->usable) registry.plugins_.push_back(built_in_portable());
   return registry;
 }
 

@@ -164,6 +164,7 @@ struct ParsedCommand {
 struct Environment {
   std::map<std::string, std::string> variables;
   bool privileged = false;  // set-user-id: variables that name code to load do not count
+  bool stdin_is_terminal = true;  // false: without another prompt, standard input is the prompt
   std::string system_config = "/etc/bitnet/bitnet.conf";
 
   static Environment of_process();

@@ -248,7 +248,11 @@ RunOptions run_options(const Settings& settings, std::span<const std::string> wo
   out.output.progress = progress_of(settings.choice("progress"));
   settings.flag("no-conversation");  // read for its errors: it only confirms what is always so
   if (out.prompt.from == PromptFrom::kNone && !out.list_backends && !out.list_devices && !parsed.print_config) {
-    fail(ErrorKind::kUsage, "no prompt: give -p TEXT, -f FILE, or '-p -' to read standard input; --help shows examples");
+    if (!environment.stdin_is_terminal) {
+      out.prompt.from = PromptFrom::kStdin;  // something is piped in
+      return out;
+    }
+    fail(ErrorKind::kUsage, "no prompt: give -p TEXT, -f FILE, or pipe it in; --help shows examples");
   }
   return out;
 }

@@ -71,6 +71,7 @@ Environment Environment::of_process() {
     if (equals != std::string_view::npos) out.variables.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
   out.privileged = ::getauxval(AT_SECURE) != 0;
+  out.stdin_is_terminal = ::isatty(STDIN_FILENO) == 1;
   return out;
 }
 

@@ -78,7 +78,7 @@ std::string logits_hash(const engine::GenerateResult& result) {
 std::string run_report_json(const RunReport& r) {
   const engine::GenerateResult none;
   const engine::GenerateResult& result = r.result ? *r.result : none;
-  const bool mock = r.session != nullptr && r.session->is_mock();
+  const bool mock = r.session != nullptr && r.session->used_mock();
   json fallbacks = json::array();
   for (const engine::Fallback& f : r.fallbacks) {
     fallbacks.push_back({{"from", f.from},

@@ -44,8 +44,8 @@ void Session::give_up_current(const std::string& stage, const std::string& reaso
   reasons_.push_back(fmt::format("{}: {}", name, reason));
   const bool more = !options_.strict && current_ + 1 < order_.candidates.size();
   const std::string to = more ? order_.candidates[current_ + 1].name : "";
-  fallbacks_.push_back({name, to, stage, reason, generated_});
-  const std::string at = stage == "decode" ? fmt::format(" at token {}", generated_ + 1) : "";
+  fallbacks_.push_back({name, to, stage, reason, given_out_});
+  const std::string at = stage == "decode" ? fmt::format(" at token {}", given_out_ + 1) : "";
   if (!more) {
     bitnet::log(LogLevel::kNotice, "backend {}: failed in {}{} ({})", name, stage, at, reason);
     fail(ErrorKind::kNoBackend, "no usable backend is left: {}{}", fmt::join(reasons_, "; "),
@@ -99,10 +99,13 @@ void Session::append(std::span<const int32_t> tokens, uint32_t first_row, float*
          tokens.size(), n_ctx(), log_.size());
   }
   const char* name = stage == Stage::kPrefill ? "prefill" : "decode";
+  // Generated tokens are handed out before they are processed.
+  given_out_ = stage == Stage::kPrefill ? 0 : generated_ + static_cast<uint32_t>(tokens.size());
   for (;;) {
     try {
       if (engine_->size() < log_.size()) run(log_, static_cast<uint32_t>(log_.size()), nullptr);  // a new backend: replay
       run(tokens, first_row, logits);
+      used_mock_ |= is_mock();
       break;
     } catch (const backend::BackendError& e) {
       if (e.code() == BN_E_CANCELLED) fail(ErrorKind::kInterrupted, "stopped");

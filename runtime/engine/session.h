@@ -59,6 +59,7 @@ class Session {
   uint32_t n_vocab() const { return model_.config.arch.n_vocab; }
   const backend::Plugin& plugin() const;  // the backend in use
   bool is_mock() const { return plugin().kind == "test"; }
+  bool used_mock() const { return used_mock_; }  // a test backend computed some of the text
   const Engine& engine() const { return *engine_; }
   const std::vector<Fallback>& fallbacks() const { return fallbacks_; }
   const SessionTimes& times() const { return times_; }
@@ -76,7 +77,9 @@ class Session {
   size_t current_ = 0;  // index into the candidates
   std::unique_ptr<Engine> engine_;
   std::vector<int32_t> log_;
-  uint32_t generated_ = 0;
+  uint32_t generated_ = 0;   // tokens of the log that were generated
+  uint32_t given_out_ = 0;   // generated tokens the caller had when the step began
+  bool used_mock_ = false;
   uint32_t bad_logits_ = 0;  // backends that produced unusable numbers
   std::vector<Fallback> fallbacks_;
   std::vector<std::string> reasons_;

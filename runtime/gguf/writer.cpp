@@ -108,6 +108,13 @@ uint64_t Writer::add_tensor(std::string_view name, const TypeInfo& type, std::sp
   return *bytes;
 }
 
+void Writer::add_gap(uint64_t bytes) {
+  uint64_t padded = 0;
+  if (data_start_ != 0 || !checked_round_up(bytes, alignment_, padded) || !checked_add(data_bytes_, padded, data_bytes_)) {
+    fail(ErrorKind::kFailure, "{}: a gap of {} bytes is too large or comes after the first data", printable(path_), bytes);
+  }
+}
+
 void Writer::begin_data() {
   std::string head = "GGUF";
   append<uint32_t>(head, 3);
@@ -149,10 +156,11 @@ void Writer::skip(uint64_t bytes) {
 void Writer::advance(uint64_t bytes) {
   done_ += bytes;
   if (done_ < tensors_[current_].bytes) return;
-  const bool padded = tensors_[current_].bytes % alignment_ != 0;
+  const uint64_t end = tensors_[current_].offset + tensors_[current_].bytes;
   ++current_;
   done_ = 0;
-  if (padded) seek(data_start_ + (current_ == tensors_.size() ? data_bytes_ : tensors_[current_].offset));
+  const uint64_t next = current_ == tensors_.size() ? data_bytes_ : tensors_[current_].offset;
+  if (next != end) seek(data_start_ + next);
 }
 
 uint64_t Writer::finish() {

@@ -72,6 +72,8 @@ class Writer {
   // Declares a tensor; returns its size in bytes, which is what write() and skip() then have to supply.
   uint64_t add_tensor(std::string_view name, Type type, std::initializer_list<uint64_t> extents);
   uint64_t add_tensor(std::string_view name, const TypeInfo& type, std::span<const uint64_t> extents);
+  // Leaves at least `bytes` free between the tensors declared before and after: a hole that takes no disk space.
+  void add_gap(uint64_t bytes);
 
   // The next bytes of the current tensor. A tensor is finished, and the next one begun, when all its bytes are there; one
   // call never reaches into the next tensor.
