@@ -1,0 +1,49 @@
+// base/mapped_file_test.cpp - what can be mapped, and what is refused without blocking.
+#include "base/mapped_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "support/files.h"
+#include "support/temp_folder.h"
+
+namespace bitnet {
+namespace {
+
+std::string refusal(const std::string& path) {
+  try {
+    const MappedFile file(path);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(MappedFile, ShowsTheBytes) {
+  const test::TempFolder folder;
+  test::write_text(folder / "a", "hello");
+  const MappedFile file(folder / "a");
+  EXPECT_EQ(file.size(), 5u);
+  EXPECT_EQ(std::string(file.data(), file.data() + file.size()), "hello");
+}
+
+TEST(MappedFile, EmptyFileHasNoData) {
+  const test::TempFolder folder;
+  test::write_text(folder / "a", "");
+  const MappedFile file(folder / "a");
+  EXPECT_EQ(file.size(), 0u);
+  EXPECT_EQ(file.data(), nullptr);
+}
+
+TEST(MappedFile, RefusesWhatIsNoRegularFile) {
+  const test::TempFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "fifo").c_str(), 0600), 0);
+  EXPECT_NE(refusal(folder / "fifo").find("not a regular file"), std::string::npos);
+  EXPECT_NE(refusal(folder.path().string()).find("not a regular file"), std::string::npos);
+  EXPECT_NE(refusal("/dev/null").find("not a regular file"), std::string::npos);
+  EXPECT_NE(refusal(folder / "absent").find("No such file"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bitnet
