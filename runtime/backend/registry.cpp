@@ -227,8 +227,10 @@ Registry Registry::discover(const DiscoveryOptions& options) {
   for (const std::string& path : search.files) {
     registry.plugins_.push_back(examine(path, options.allow_unsafe, registry.plugins_));
   }
-  const Plugin* portable = registry.find("cpu_portable");
-  if (portable == nullptr || !portable->usable) registry.plugins_.push_back(built_in_portable());
+  // By id: a stranger's plugin of the same short name does not replace it.
+  Plugin built_in = built_in_portable();
+  const Plugin* portable = registry.find(built_in.id);
+  if (portable == nullptr || !portable->usable) registry.plugins_.push_back(std::move(built_in));
   return registry;
 }
 

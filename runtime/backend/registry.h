@@ -42,7 +42,8 @@ class Registry {
  public:
   static Registry discover(const DiscoveryOptions& options);
 
-  const std::vector<Plugin>& plugins() const { return plugins_; }  // in search order
+  // In search order; last the built-in cpu_portable if its file is not usable.
+  const std::vector<Plugin>& plugins() const { return plugins_; }
   // By short name or id: the usable one, else the first. Null when there is none.
   const Plugin* find(std::string_view name) const;
   const std::vector<std::string>& directories() const { return directories_; }  // searched, in order

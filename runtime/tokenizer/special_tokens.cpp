@@ -2,12 +2,14 @@
 #include "tokenizer/special_tokens.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace bitnet {
 
 SpecialTokens::SpecialTokens(std::vector<SpecialToken> tokens) : tokens_(std::move(tokens)) {
-  std::stable_sort(tokens_.begin(), tokens_.end(), [](const auto& a, const auto& b) { return a.text < b.text; });
+  std::sort(tokens_.begin(), tokens_.end(),
+            [](const auto& a, const auto& b) { return std::tie(a.text, a.id) < std::tie(b.text, b.id); });
   tokens_.erase(std::unique(tokens_.begin(), tokens_.end(), [](const auto& a, const auto& b) { return a.text == b.text; }),
                 tokens_.end());
   for (const SpecialToken& token : tokens_) starts_one_[static_cast<uint8_t>(token.text[0])] = true;

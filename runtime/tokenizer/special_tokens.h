@@ -35,7 +35,7 @@ class SpecialTokens {
  private:
   const SpecialToken* longest_prefix_of(std::string_view text) const;
 
-  std::vector<SpecialToken> tokens_;    // sorted by text, each text once
+  std::vector<SpecialToken> tokens_;    // sorted by text, each text once, with its lowest id
   std::array<bool, 256> starts_one_{};  // by first byte
 };
 

@@ -108,7 +108,7 @@ void Vocabulary::index_texts(std::vector<std::string>& warnings) {
   int32_t example = -1;
   for (int32_t id = 0; contains(id); ++id) {
     const std::string_view bytes = text(id);
-    if (bytes.empty() || !is_mergeable(id)) continue;
+    if (!is_mergeable(id)) continue;
     size_t slot = std::hash<std::string_view>{}(bytes)&mask;
     while (table_[slot] >= 0 && text(table_[slot]) != bytes) slot = (slot + 1) & mask;
     if (table_[slot] < 0) {

@@ -1,0 +1,187 @@
+// bench/synthetic_model.cpp - keys, the list of tensors, and their contents.
+#include "synthetic_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "base/error.h"
+#include "gguf/writer.h"
+#include "random_weights.h"
+#include "synthetic_vocabulary.h"
+
+namespace bitnet::bench {
+namespace {
+
+using gguf::Type;
+
+enum class Content { kGain, kDense, kTernary };
+
+struct Tensor {
+  std::string name;
+  Content content;
+  uint64_t columns, rows;
+};
+
+std::vector<Tensor> list_tensors(const Shape& s) {
+  const uint64_t q = uint64_t{s.n_heads} * s.head_dim, kv = uint64_t{s.n_kv_heads} * s.head_dim;
+  std::vector<Tensor> list = {{"token_embd.weight", Content::kDense, s.n_embd, s.n_vocab}};
+  if (!s.is_bitnet()) list.push_back({"output.weight", Content::kDense, s.n_embd, s.n_vocab});
+  list.push_back({"output_norm.weight", Content::kGain, s.n_embd, 1});
+  for (uint32_t n = 0; n < s.n_layers; ++n) {
+    const auto add = [&](const char* name, Content content, uint64_t columns, uint64_t rows) {
+      list.push_back({fmt::format("blk.{}.{}.weight", n, name), content, columns, rows});
+    };
+    add("attn_norm", Content::kGain, s.n_embd, 1);
+    add("attn_q", Content::kTernary, s.n_embd, q);
+    add("attn_k", Content::kTernary, s.n_embd, kv);
+    add("attn_v", Content::kTernary, s.n_embd, kv);
+    if (s.is_bitnet()) add("attn_sub_norm", Content::kGain, q, 1);
+    add("attn_output", Content::kTernary, q, s.n_embd);
+    add("ffn_norm", Content::kGain, s.n_embd, 1);
+    add("ffn_gate", Content::kTernary, s.n_embd, s.n_ff);
+    add("ffn_up", Content::kTernary, s.n_embd, s.n_ff);
+    if (s.is_bitnet()) add("ffn_sub_norm", Content::kGain, s.n_ff, 1);
+    add("ffn_down", Content::kTernary, s.n_ff, s.n_embd);
+  }
+  return list;
+}
+
+class ModelWriter {
+ public:
+  ModelWriter(const SyntheticModel& model, const std::string& path)
+      : model_(model), tensors_(list_tensors(model.shape)), writer_(path) {}
+
+  uint64_t run() {
+    add_keys();
+    add_tokenizer();
+    for (const Tensor& tensor : tensors_) {
+      writer_.add_tensor(tensor.name, type_of(tensor), {tensor.columns, tensor.rows});
+      if (&tensor == &tensors_.front() && model_.gap != 0) writer_.add_gap(model_.gap);
+    }
+    for (const Tensor& tensor : tensors_) write(tensor);
+    return writer_.finish();
+  }
+
+ private:
+  Type type_of(const Tensor& tensor) const {
+    return tensor.content == Content::kGain ? Type::kF32 : tensor.content == Content::kDense ? model_.head : model_.ternary;
+  }
+
+  void add_keys() {
+    const Shape& s = model_.shape;
+    writer_.add_string("general.architecture", s.architecture);
+    writer_.add_string("general.name", fmt::format("synthetic {} (seed {})", s.name, model_.seed));
+    const auto key = [&](const char* name) { return fmt::format("{}.{}", s.architecture, name); };
+    writer_.add_key<uint32_t>(key("vocab_size"), s.n_vocab);
+    writer_.add_key<uint32_t>(key("context_length"), s.n_ctx);
+    writer_.add_key<uint32_t>(key("embedding_length"), s.n_embd);
+    writer_.add_key<uint32_t>(key("block_count"), s.n_layers);
+    writer_.add_key<uint32_t>(key("feed_forward_length"), s.n_ff);
+    writer_.add_key<uint32_t>(key("rope.dimension_count"), s.head_dim);
+    writer_.add_key<uint32_t>(key("attention.head_count"), s.n_heads);
+    writer_.add_key<uint32_t>(key("attention.head_count_kv"), s.n_kv_heads);
+    writer_.add_key<uint32_t>(key("attention.key_length"), s.head_dim);
+    writer_.add_key<uint32_t>(key("attention.value_length"), s.head_dim);
+    writer_.add_key<float>(key("attention.layer_norm_rms_epsilon"), s.norm_eps);
+    writer_.add_key<float>(key("rope.freq_base"), s.rope_base);
+    writer_.add_key<uint32_t>("general.quantization_version", 2);
+  }
+
+  void add_tokenizer() {
+    const SyntheticVocabulary v = make_vocabulary(model_.shape.n_vocab);
+    writer_.add_string("tokenizer.ggml.model", "gpt2");
+    writer_.add_string("tokenizer.ggml.pre", "llama-bpe");
+    writer_.add_string_array("tokenizer.ggml.tokens", v.tokens);
+    writer_.add_array<int32_t>("tokenizer.ggml.token_type", v.types);
+    writer_.add_string_array("tokenizer.ggml.merges", v.merges);
+    writer_.add_key<uint32_t>("tokenizer.ggml.bos_token_id", v.bos);
+    writer_.add_key<uint32_t>("tokenizer.ggml.eos_token_id", v.eos);
+    writer_.add_key<uint32_t>("tokenizer.ggml.eot_token_id", v.eot);
+    writer_.add_key<bool>("tokenizer.ggml.add_bos_token", true);
+  }
+
+  void write(const Tensor& tensor) {
+    Random random(model_.seed, tensor.name);
+    switch (tensor.content) {
+      case Content::kGain:
+        return write_gain(tensor, random);
+      case Content::kDense:
+        return write_dense(tensor, random);
+      case Content::kTernary:
+        return write_ternary(tensor, random);
+    }
+  }
+
+  void write_gain(const Tensor& tensor, Random& random) {
+    std::vector<float> gain(tensor.columns);
+    for (float& g : gain) g = 1.0f + 0.1f * random.normal();
+    writer_.write(gain.data(), 4 * gain.size());
+  }
+
+  // Logits are products of such a row with a vector of n_embd numbers of about 1.
+  void write_dense(const Tensor& tensor, Random& random) {
+    const float deviation = 1.0f / std::sqrt(static_cast<float>(tensor.columns));
+    std::vector<float> row(tensor.columns);
+    bytes_.resize(4 * tensor.columns);  // no format takes more
+    for (uint64_t r = 0; r < tensor.rows; ++r) {
+      for (float& x : row) x = deviation * random.normal();
+      writer_.write(bytes_.data(), pack_floats(model_.head, row.data(), row.size(), bytes_.data()));
+    }
+  }
+
+  // Two of three weights are not zero, so with this scale inputs of about 1 give outputs of about 1.
+  void write_ternary(const Tensor& tensor, Random& random) {
+    const float deviation = 1.0f / std::sqrt(static_cast<float>(tensor.columns) * (2.0f / 3.0f));
+    const float scale = f16_value(deviation * (0.8f + 0.4f * random.uniform()));
+    // Rows that make whole groups of I2_S together; the writer has checked that the tensor is made of such pieces.
+    const uint64_t rows = 128 / std::gcd(uint64_t{128}, tensor.columns);
+    codes_.resize(rows * tensor.columns);
+    bytes_.resize(codes_.size() + 64 * rows);  // no format takes more
+    for (uint64_t r = 0; r < tensor.rows; r += rows) {
+      const uint64_t n = std::min(rows, tensor.rows - r);
+      draw_codes(random, n * tensor.columns, codes_.data());
+      writer_.write(bytes_.data(), pack_codes(model_.ternary, codes_.data(), n, tensor.columns, scale, bytes_.data()));
+    }
+    if (model_.ternary != Type::kI2_S) return;
+    uint8_t tail[32] = {};
+    std::memcpy(tail, &scale, sizeof scale);
+    writer_.write(tail, sizeof tail);
+  }
+
+  const SyntheticModel& model_;
+  const std::vector<Tensor> tensors_;
+  gguf::Writer writer_;
+  std::vector<uint8_t> codes_, bytes_;
+};
+
+void check(const SyntheticModel& model) {
+  const auto refuse = [&](const std::string& what, const std::string& why) {
+    fail(ErrorKind::kUsage, "shape {} with {}: {}; choose another format", model.shape.name, what, why);
+  };
+  const gguf::TypeInfo &ternary = gguf::type_info(model.ternary), &head = gguf::type_info(model.head);
+  if (!can_pack(model.ternary)) refuse(ternary.name, "only I2_S, TQ1_0, TQ2_0 and IQ2_BN are written");
+  if (!can_pack_floats(model.head)) refuse(head.name, "only F32, F16, BF16, Q8_0 and Q6_K are written");
+  for (const Tensor& tensor : list_tensors(model.shape)) {
+    if (tensor.content == Content::kGain) continue;
+    const gguf::TypeInfo& type = tensor.content == Content::kDense ? head : ternary;
+    std::string why;
+    if (!gguf::tensor_bytes(type, {tensor.columns, tensor.rows, 1, 1}, &why)) refuse(type.name, tensor.name + ": " + why);
+  }
+}
+
+}  // namespace
+
+uint64_t parameter_count(const Shape& shape) {
+  uint64_t count = 0;
+  for (const Tensor& tensor : list_tensors(shape)) count += tensor.columns * tensor.rows;
+  return count;
+}
+
+uint64_t write_model(const SyntheticModel& model, const std::string& path) {
+  check(model);
+  return ModelWriter(model, path).run();
+}
+
+}  // namespace bitnet::bench
