@@ -1,8 +1,9 @@
 // bench/ceilings.cpp - read bandwidth and the rate of vpmaddubsw + vpaddw.
 #include "ceilings.h"
 
+#include <time.h>
+
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -55,14 +56,22 @@ __attribute__((target("avx2"))) uint64_t multiply_registers(size_t steps) {
   return static_cast<uint64_t>(_mm256_extract_epi64(s0, 0));
 }
 
-// Seconds until part(i) is done for all i in [0, threads), each on a thread of its own.
+double now(clockid_t clock) {
+  timespec t;
+  clock_gettime(clock, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+// Seconds for part(i), i in [0, threads), each on a thread of its own. One thread: its CPU time, so that other programs on
+// its core do not count; several: wall time, as they must run at once.
 double seconds_of(int threads, const std::function<void(int)>& part) {
-  const auto start = std::chrono::steady_clock::now();
+  const clockid_t clock = threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+  const double start = now(clock);
   std::vector<std::thread> others;
   for (int i = 1; i < threads; ++i) others.emplace_back(part, i);
   part(0);
   for (auto& t : others) t.join();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return now(clock) - start;
 }
 
 // Where results go, so that they count as used.

@@ -10,7 +10,8 @@ struct Ceilings {
   int threads = 0;
 };
 
-// Takes about a second and 512 MB of memory. Best of 32 short passes each, as a shared machine can only be too slow.
+// Takes about a second and 512 MB of memory. Best of 32 short passes each, as a shared machine can only be too slow;
+// CPU time for one thread, wall time for several: other busy programs still lower the figures of several.
 //  read     sum of 64 MB that no cache holds, 32 bytes at a time, with software prefetch; n threads share them.
 //  maddubs  vpmaddubsw of two registers into one of 12 int16 accumulators by vpaddw, no loads, no dependencies between the
 //           accumulators: 32 multiply-accumulates per pair of instructions. No kernel that uses the pair can be faster.

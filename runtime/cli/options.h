@@ -163,7 +163,7 @@ struct ParsedCommand {
 // What the parser reads from its surroundings; a test makes its own.
 struct Environment {
   std::map<std::string, std::string> variables;
-  bool privileged = false;  // set-user-id: variables that name code to load do not count
+  bool privileged = false;        // set-user-id: variables that name code to load do not count
   bool stdin_is_terminal = true;  // false: without another prompt, standard input is the prompt
   std::string system_config = "/etc/bitnet/bitnet.conf";
 

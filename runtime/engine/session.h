@@ -77,8 +77,8 @@ class Session {
   size_t current_ = 0;  // index into the candidates
   std::unique_ptr<Engine> engine_;
   std::vector<int32_t> log_;
-  uint32_t generated_ = 0;   // tokens of the log that were generated
-  uint32_t given_out_ = 0;   // generated tokens the caller had when the step began
+  uint32_t generated_ = 0;  // tokens of the log that were generated
+  uint32_t given_out_ = 0;  // generated tokens the caller had when the step began
   bool used_mock_ = false;
   uint32_t bad_logits_ = 0;  // backends that produced unusable numbers
   std::vector<Fallback> fallbacks_;

@@ -73,7 +73,7 @@ size_t MergeTable::slot_of(int32_t left, int32_t right) const {
   const uint64_t pair = static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
   const size_t mask = table_.size() - 1;
   // Multiplication by 2^64 / golden ratio spreads the pair over the upper bits.
-  size_t slot = static_cast<size_t>(pair * 0x9E3779B97F4A7C15u >> 32) & mask;
+  size_t slot = static_cast<size_t>((pair ^ pair >> 29) * 0x9E3779B97F4A7C15u >> 32) & mask;
   while (table_[slot].rank != UINT32_MAX && (table_[slot].left != left || table_[slot].right != right))
     slot = (slot + 1) & mask;
   return slot;

@@ -90,12 +90,6 @@ void Vocabulary::read_texts(const TokenizerData& data) {
   }
 }
 
-std::string_view Vocabulary::text(int32_t id) const {
-  const auto i = static_cast<size_t>(id);
-  const uint32_t begin = i == 0 ? 0 : ends_[i - 1];
-  return std::string_view(arena_).substr(begin, ends_[i] - begin);
-}
-
 bool Vocabulary::is_mergeable(int32_t id) const {
   if (is_control(id) || type(id) == TokenType::kUserDefined) return false;
   return spelling_ == Spelling::kByteLevel || type(id) != TokenType::kByte;

@@ -46,7 +46,11 @@ class Vocabulary {
 
   // The functions with an id require contains(id).
   // The bytes a token stands for; of control, unknown and user-defined tokens: the text as the file has it.
-  std::string_view text(int32_t id) const;
+  std::string_view text(int32_t id) const {
+    const auto i = static_cast<size_t>(id);
+    const uint32_t begin = i == 0 ? 0 : ends_[i - 1];
+    return {arena_.data() + begin, ends_[i] - begin};
+  }
   TokenType type(int32_t id) const { return types_[static_cast<size_t>(id)]; }
   // Tokens that steer the model and are no text: type 3, the unknown token, and any token of the form <|...|>.
   bool is_control(int32_t id) const { return control_[static_cast<size_t>(id)]; }

@@ -36,6 +36,23 @@ TEST(Exp1, StaysWithinOneAndAHalfUlp) {
   EXPECT_GT(worst, 0.3) << "a sweep that finds no error looks at the wrong thing";
 }
 
+// The bits, from the formula in exact rational arithmetic with one rounding per operation (computed outside this program). EXP
+// is part of the meaning of exact-1: other bits are another profile.
+TEST(Exp1, BitsAreThoseOfTheDefinition) {
+  const struct {
+    float x;
+    uint32_t bits;
+  } expected[] = {{1.0f, 0x402DF854u},         {-1.0f, 0x3EBC5AB2u},        {-0.5f, 0x3F1B4598u},
+                  {0.346573591f, 0x3FB504F3u}, {0.346573621f, 0x3FB504F4u}, {-2.30258489f, 0x3DCCCCD0u},
+                  {10.25f, 0x46DCF516u},       {-20.125f, 0x30F9FF06u},     {-50.2999992f, 0x1B2CBCE5u},
+                  {-86.9899979f, 0x00B503B7u}, {87.9000015f, 0x7EE0DCAEu},  {0.00100000005f, 0x3F8020C9u},
+                  {-33.3330002f, 0x2770A023u}, {-70.6999969f, 0x0C80214Bu}, {64.0999985f, 0x6DB2201Eu}};
+  for (const auto& e : expected) EXPECT_EQ(bits_of(exp1(e.x)), e.bits) << e.x;
+  uint64_t hash = 0xCBF29CE484222325u;  // FNV-1a over 32-bit words, arguments -87 to 88 in steps of 1/64
+  for (int i = -87 * 64; i <= 88 * 64; ++i) hash = (hash ^ bits_of(exp1(static_cast<float>(i) / 64.0f))) * 0x100000001B3u;
+  EXPECT_EQ(hash, 0x29447EA3B6C83A7Fu);
+}
+
 TEST(Exp1, FixedValues) {
   const float infinity = std::numeric_limits<float>::infinity();
   EXPECT_EQ(bits_of(exp1(0.0f)), bits_of(1.0f));
