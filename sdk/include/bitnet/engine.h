@@ -1,7 +1,11 @@
 /* bitnet/engine.h - tier 2: the plugin owns weights, KV cache and the decode loop.
  *
- * DRAFT: this version of the runtime uses load, unload, session_create, session_destroy, append (with BN_OUT_LOGITS)
- * and truncate; the rest of the table is reserved for what sdk/README.md says about it.
+ * The state of a session is its list of tokens. Whether the last of them has gone through the layers yet is the engine's
+ * affair: append() with an output needs it, decode() samples from it. A session starts empty; decode() of an empty one is
+ * BN_E_INVALID, as are more tokens than n_ctx and an append of none; a token outside the vocabulary is BN_E_DATA.
+ * After BN_OK, BN_E_CANCELLED and BN_E_TIMEOUT the session is consistent: append() has taken all its tokens or none,
+ * decode() those it reports as committed. Threads: rule 9 of plugin.h. The runtime calls every function of a model and its
+ * sessions from one thread at a time, not always the same one.
  */
 #ifndef BITNET_ENGINE_H
 #define BITNET_ENGINE_H
@@ -68,6 +72,34 @@ typedef struct bn_engine_v1 {
   bn_status(BN_CALL* decode)(bn_session*, bn_decode*, const bn_call*, bn_error*);
   bn_status(BN_CALL* truncate)(bn_session*, uint32_t n_tokens, bn_error*);
 } bn_engine_v1;
+
+/* --------------------------------------------------------------------------------- optional interfaces, drafts:
+ * asked for by id through bn_plugin.get_interface; an id with "-draft.N" promises nothing and must match exactly. */
+#define BN_BATCH_ID "bn.batch/1-draft.1"
+typedef struct bn_batch_item { /* one sequence of a step of several */
+  uint32_t struct_size;
+  bn_status status; /* out, of this sequence */
+  bn_session* session;
+  const int32_t* tokens; /* appended first; n_tokens may be 0 */
+  uint32_t n_tokens, reserved;
+  bn_output* out;
+  bn_decode* decode; /* NULL: append only */
+} bn_batch_item;
+typedef struct bn_batch_v1 {
+  uint32_t struct_size, max_items;
+  /* items: array of pointers, so that bn_batch_item may grow. What one sequence gets does not depend on the others. */
+  bn_status(BN_CALL* step)(bn_model*, bn_batch_item* const* items, uint32_t n, const bn_call*, bn_error*);
+} bn_batch_v1;
+
+/* Keys and values out and in, to shorten a replay. Interchange order: [layer][k, v][position][kv_head][head_dim], k after
+ * RoPE, f32 or f16 as the plan's kv_dtype says; bytes must be exactly that many. */
+#define BN_KV_ID "bn.kv/1-draft.1"
+typedef struct bn_kv_v1 {
+  uint32_t struct_size, reserved;
+  bn_status(BN_CALL* read)(bn_session*, uint32_t pos0, uint32_t pos1, void* dst, uint64_t bytes, bn_error*);
+  /* appends n tokens whose keys and values are given instead of computing them */
+  bn_status(BN_CALL* write)(bn_session*, const int32_t* tokens, uint32_t n, const void* src, uint64_t bytes, bn_error*);
+} bn_kv_v1;
 
 #ifdef __cplusplus
 }
