@@ -91,6 +91,8 @@ constexpr OptionRow kReadyRows[] = {
      .high = 1048576, .commands = kRun, .group = G::kCompute, .help = "of these, tokens computed in one step"},
     {.name = "deterministic", .commands = kRun, .group = G::kCompute, .environment = "BITNET_DETERMINISTIC",
      .help = "refuse backends whose results may differ from the exact arithmetic"},
+    {.name = "no-prepack-cache", .commands = kRun, .group = G::kCompute,
+     .help = "do not keep packed weights on disk for the next start"},
     {.name = "time-limit", .kind = K::kReal, .value_name = "SECONDS", .low = 0.001, .high = 31536000, .commands = kRun,
      .group = G::kCompute, .help = "stop after this time with exit code 124"},
     {.name = "plugin", .kind = K::kPath, .value_name = "FILE", .commands = kPlugins, .group = G::kCompute,

@@ -93,6 +93,7 @@ struct ComputeOptions {
   bool allow_mock = false;
   bool real_model = false;
   bool deterministic = false;
+  bool no_prepack_cache = false;
   std::optional<double> time_limit;  // seconds
   KvType kv_type = KvType::kF32;
   int batch_size = 0;   // tokens, >= ubatch_size

@@ -217,6 +217,7 @@ ComputeOptions compute_options(const Settings& settings, const Environment& envi
   out.no_fallback = settings.flag("no-fallback");
   out.allow_mock = settings.flag("allow-mock");
   out.deterministic = settings.flag("deterministic");
+  out.no_prepack_cache = settings.flag("no-prepack-cache");
   if (settings.given("time-limit")) out.time_limit = settings.real("time-limit");
   out.kv_type = settings.choice("kv-type") == "f16" ? KvType::kF16 : KvType::kF32;
   fill_batch_sizes(settings, out);

@@ -151,6 +151,7 @@ class Run {
     so.engine.max_batch = static_cast<uint32_t>(o_.compute.ubatch_size);
     so.engine.kv_dtype = o_.compute.kv_type == KvType::kF16 ? BN_DT_F16 : BN_DT_F32;
     so.engine.device_options = mock_options(o_.compute.mock);
+    so.engine.prepack_cache = !o_.compute.no_prepack_cache;
     so.threads = report_.threads = o_.compute.threads > 0 ? static_cast<uint32_t>(o_.compute.threads) : usable_cores();
     so.strict = o_.compute.no_fallback;
     so.stop = &stop_requested();

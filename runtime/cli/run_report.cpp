@@ -48,7 +48,8 @@ json backend_json(const RunReport& r) {
           {"device", plugin.devices.front().name},
           {"numerics", plugin.numerics},
           {"threads", r.threads},
-          {"matrices", {{"native", info.n_native}, {"packed", info.n_packed}, {"converted", info.n_converted}}}};
+          {"matrices",
+           {{"native", info.n_native}, {"packed", info.n_packed}, {"converted", info.n_converted}, {"cached", info.n_cached}}}};
 }
 
 json timing_json(const RunReport& r, const engine::GenerateResult& result) {
@@ -128,13 +129,13 @@ std::string run_summary(const RunReport& r) {
   const engine::SessionTimes& times = r.session->times();
   const ProcessMemory now = process_memory();
   return fmt::format(
-      "backend {} with {} threads; {} matrices native, {} packed, {} converted\n"
+      "backend {} with {} threads; {} matrices native, {} packed, {} converted, {} of these cached\n"
       "loading {:.3f} s, packing {:.3f} s, first token after {}\n"
       "prompt {} tokens in {} ({}); decode {} steps in {} ({}); seed {}\n"
       "peak memory {} MB, of it KV cache {} MB; logits {}",
       r.session->plugin().name, r.threads, r.session->engine().info().n_native, r.session->engine().info().n_packed,
-      r.session->engine().info().n_converted, r.open_model + r.find_backends + times.load, times.pack,
-      seconds(result.first_token), result.prompt_tokens, seconds(result.prefill),
+      r.session->engine().info().n_converted, r.session->engine().info().n_cached, r.open_model + r.find_backends + times.load,
+      times.pack, seconds(result.first_token), result.prompt_tokens, seconds(result.prefill),
       speed(rate(result.prompt_tokens, result.prefill)), result.decode_steps, seconds(result.decode),
       speed(rate(result.decode_steps, result.decode)), r.seed,
       now.peak_rss ? fmt::format("{}", *now.peak_rss >> 20) : "unknown", r.session->engine().kv_bytes() >> 20,

@@ -9,9 +9,10 @@
 namespace bitnet::engine {
 namespace {
 
-model::BackendWeights timed_prepare(const model::Weights& weights, backend::Ops& ops, double& seconds) {
+model::BackendWeights timed_prepare(const model::Weights& weights, backend::Ops& ops, store::PrepackCache* cache,
+                                    double& seconds) {
   const auto start = std::chrono::steady_clock::now();
-  model::BackendWeights result = model::prepare_weights(weights, ops);
+  model::BackendWeights result = model::prepare_weights(weights, ops, cache);
   seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }
@@ -19,16 +20,17 @@ model::BackendWeights timed_prepare(const model::Weights& weights, backend::Ops&
 }  // namespace
 
 ComposedEngine::ComposedEngine(backend::OpenDevice device, const model::Model& model, ThreadTeam& team,
-                               const EngineOptions& options)
+                               const EngineOptions& options, store::PrepackCache* cache)
     : device_(std::move(device)),
       n_vocab_(model.config.arch.n_vocab),
       n_ctx_(options.n_ctx),
       ops_(device_.kernels(), device_.handle(), team),
-      weights_(timed_prepare(model.weights, ops_, info_.pack_seconds)),
+      weights_(timed_prepare(model.weights, ops_, cache, info_.pack_seconds)),
       graph_(model.config, model.weights, weights_, ops_, options.n_ctx, options.max_batch, options.kv_dtype) {
   info_.n_native = weights_.n_native;
   info_.n_packed = weights_.n_packed;
   info_.n_converted = weights_.n_converted;
+  info_.n_cached = weights_.n_cached;
   info_.weight_bytes_owned = weights_.bytes_owned;
 }
 

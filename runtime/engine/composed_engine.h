@@ -8,7 +8,9 @@ namespace bitnet::engine {
 
 class ComposedEngine final : public Engine {
  public:
-  ComposedEngine(backend::OpenDevice device, const model::Model& model, ThreadTeam& team, const EngineOptions& options);
+  // cache: of packed weights, used while loading; null for none.
+  ComposedEngine(backend::OpenDevice device, const model::Model& model, ThreadTeam& team, const EngineOptions& options,
+                 store::PrepackCache* cache = nullptr);
 
   void append(std::span<const int32_t> tokens, uint32_t first_row, float* logits, const std::atomic<bool>* cancel) override;
   uint32_t size() const override { return size_; }

@@ -1,14 +1,16 @@
 // engine/engine.cpp - picks the tier a plugin offers.
 #include "engine/engine.h"
 
+#include <optional>
+
 #include "engine/composed_engine.h"
 #include "engine/plugin_engine.h"
 
 namespace bitnet::engine {
 
-std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const model::Model& model, ThreadTeam& team,
-                                    const EngineOptions& options) {
-  backend::OpenDevice device(plugin, plugin.devices.front().id, options.device_options);
+std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const std::string& device_id, const model::Model& model,
+                                    ThreadTeam& team, const EngineOptions& options) {
+  backend::OpenDevice device(plugin, device_id, options.device_options);
   if (device.engine() != nullptr) return std::make_unique<PluginEngine>(std::move(device), model, options);
   if (device.kernels() == nullptr) {
     throw backend::BackendError(BN_E_UNSUPPORTED, "offers neither bn.engine/1 nor bn.kernels/1");
@@ -16,7 +18,9 @@ std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const model::
   if (!model.has_tensors()) {
     throw backend::BackendError(BN_E_UNSUPPORTED, "needs weights, and the model file holds only a vocabulary");
   }
-  return std::make_unique<ComposedEngine>(std::move(device), model, team, options);
+  std::optional<store::PrepackCache> cache;
+  if (options.prepack_cache) cache.emplace(model.file.path(), plugin.id, plugin.version);
+  return std::make_unique<ComposedEngine>(std::move(device), model, team, options, cache ? &*cache : nullptr);
 }
 
 }  // namespace bitnet::engine

@@ -24,11 +24,13 @@ struct EngineOptions {
   uint32_t max_batch = 512;  // tokens of one step at most
   uint32_t kv_dtype = BN_DT_F32;
   std::string device_options;  // JSON for the plugin's open(), may be empty
+  bool prepack_cache = false;  // keep packed weights on disk and map them at the next start
 };
 
 // How the backend uses the model's matrices. Numbers are what happened, not what was planned.
 struct EngineInfo {
   uint32_t n_native = 0, n_packed = 0, n_converted = 0;  // matrices
+  uint32_t n_cached = 0;                                 // of the packed and converted ones, mapped from the prepack cache
   uint64_t weight_bytes_owned = 0;                       // packed or converted copies
   double pack_seconds = 0;
 };
@@ -47,9 +49,9 @@ class Engine {
   EngineInfo info_;
 };
 
-// Opens the plugin's first device and loads the model into it. References must outlive the engine.
+// Opens one of the plugin's devices and loads the model into it. References must outlive the engine.
 // Errors: BackendError; Error{kNoMemory}.
-std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const model::Model& model, ThreadTeam& team,
-                                    const EngineOptions& options);
+std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const std::string& device_id, const model::Model& model,
+                                    ThreadTeam& team, const EngineOptions& options);
 
 }  // namespace bitnet::engine

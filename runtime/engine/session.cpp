@@ -64,7 +64,7 @@ void Session::load_next() {
     try {
       EngineOptions engine = options_.engine;
       if (plugin().kind != "test") engine.device_options.clear();  // the mock's script is the mock's
-      engine_ = load_engine(plugin(), model_, team_, engine);
+      engine_ = load_engine(plugin(), order_.candidates[current_].device, model_, team_, engine);
       times_.pack += engine_->info().pack_seconds;
       times_.load += seconds_since(start) - engine_->info().pack_seconds;
       return;
