@@ -121,6 +121,9 @@ struct RunOptions {
 
 struct BackendsOptions {
   bool list_devices = false;  // show devices, not plugin files
+  bool explain = false;       // who would run a model, and why
+  std::optional<std::string> model;
+  ComputeOptions choice;  // explain: threads, backends and what restricts them; nothing else of it
   PluginOptions plugins;
   OutputOptions output;
 };

@@ -145,7 +145,7 @@ class Preparation {
     }
     if (answer == BN_PACK) {
       plan.way = Way::kPack;
-      plan.stored = {w.rows, w.cols, packed_bytes(w, name, ops_)};
+      plan.stored = {w.rows, w.cols, packed_bytes(w, matrix.source->name.c_str(), ops_)};
     } else if (w.data == nullptr) {
       plan.way = Way::kConvert;
       plan.stored = {w.rows, w.cols, w.bytes};
@@ -251,11 +251,11 @@ class Preparation {
   }
 
   AlignedBuffer packed(const Plan& p) const {
-    if (p.source.data != nullptr) return pack(p.source, p.name, p.stored.bytes, ops_);
+    if (p.source.data != nullptr) return pack(p.source, p.matrix->source->name.c_str(), p.stored.bytes, ops_);
     const AlignedBuffer t2 = convert_to_t2(*p.matrix);
     bn_tensor w = p.source;
     w.data = t2.data();
-    return pack(w, p.name, p.stored.bytes, ops_);
+    return pack(w, p.matrix->source->name.c_str(), p.stored.bytes, ops_);
   }
 
   BackendWeights& result_;
