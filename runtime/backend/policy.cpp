@@ -98,7 +98,9 @@ class Chooser {
       return use(history_.back().candidate, Next::kUseSmaller, "the same device with smaller steps");
     }
     const auto find = [&](auto&& f) { return std::find_if(order_.candidates.begin(), order_.candidates.end(), f); };
-    const auto untried = [&](const Candidate& c) { return failures(c) == 0 && !is_dead(c) && !rejected_data(c); };
+    const auto untried = [&](const Candidate& c) {
+      return failures(c) == 0 && !is_dead(c) && !rejected_data(c) && (!strict_ || same(c, order_.candidates.front()));
+    };
     const auto busy_once = [&](const Candidate& c) {
       return !c.last_resort && !is_dead(c) && failures(c) == 1 && last_failure(c)->code == BN_E_BUSY;
     };

@@ -132,6 +132,9 @@ class Run {
     so.engine.prepack_cache = !o_.compute.no_prepack_cache;
     so.threads = report_.threads = thread_count(o_.compute);
     so.strict = o_.compute.no_fallback;
+    if (o_.n_predict >= 0) {
+      so.n_ctx_least = static_cast<uint32_t>(std::min<uint64_t>(n_ctx, prompt_.size() + static_cast<uint64_t>(o_.n_predict)));
+    }
     so.stop = &stop_requested();
     session_ = std::make_unique<engine::Session>(*model_, *registry_, std::move(order), std::move(so));
     report_.session = session_.get();

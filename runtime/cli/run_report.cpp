@@ -1,6 +1,8 @@
 // cli/run_report.cpp - fields and units of user_interface.md, section 8.
 #include "cli/run_report.h"
 
+#include <algorithm>
+
 #include "base/mapped_file.h"
 #include "base/sha256.h"
 #include "cli/json_text.h"
@@ -40,12 +42,14 @@ json model_json(const model::Model& model) {
 json backend_json(const RunReport& r) {
   if (r.session == nullptr) return nullptr;
   const backend::Plugin& plugin = r.session->plugin();
-  const engine::EngineInfo& info = r.session->engine().info();
+  const engine::EngineInfo info = r.session->has_engine() ? r.session->engine().info() : engine::EngineInfo{};
+  const auto is_used = [&](const backend::DeviceSummary& device) { return device.id == r.session->device(); };
+  const auto device = std::find_if(plugin.devices.begin(), plugin.devices.end(), is_used);
   return {{"name", plugin.name},
           {"id", plugin.id},
           {"version", plugin.version},
           {"path", plugin.path},
-          {"device", plugin.devices.front().name},
+          {"device", device == plugin.devices.end() ? json(nullptr) : json(device->name)},
           {"numerics", plugin.numerics},
           {"threads", r.threads},
           {"matrices",
@@ -111,7 +115,7 @@ std::string run_report_json(const RunReport& r) {
        {{"rss_before_load", or_null(r.before_load.rss)},
         {"rss", or_null(now.rss)},
         {"peak_rss", or_null(now.peak_rss)},
-        {"kv_cache", r.session ? json(r.session->engine().kv_bytes()) : json(nullptr)},
+        {"kv_cache", r.session && r.session->has_engine() ? json(r.session->engine().kv_bytes()) : json(nullptr)},
         {"device", nullptr}}},
       {"logits_hash", result.last_logits.empty() ? json(nullptr) : json(logits_hash(result))},
       {"warnings", r.warnings},

@@ -8,10 +8,12 @@
 
 namespace bitnet::engine {
 
-std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const std::string& device_id, const model::Model& model,
-                                    ThreadTeam& team, const EngineOptions& options) {
-  backend::OpenDevice device(plugin, device_id, options.device_options);
-  if (device.engine() != nullptr) return std::make_unique<PluginEngine>(std::move(device), model, options);
+std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend::Candidate& candidate,
+                                    const model::Model& model, ThreadTeam& team, const EngineOptions& options) {
+  backend::OpenDevice device(plugin, candidate.device, options.device_options);
+  if (candidate.tier != "kernels" && device.engine() != nullptr)
+    return std::make_unique<PluginEngine>(std::move(device), model, options);
+  if (candidate.tier == "engine") throw backend::BackendError(BN_E_UNSUPPORTED, "offers no bn.engine/1");
   if (device.kernels() == nullptr) {
     throw backend::BackendError(BN_E_UNSUPPORTED, "offers neither bn.engine/1 nor bn.kernels/1");
   }

@@ -49,9 +49,9 @@ class Engine {
   EngineInfo info_;
 };
 
-// Opens one of the plugin's devices and loads the model into it. References must outlive the engine.
-// Errors: BackendError; Error{kNoMemory}.
-std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const std::string& device_id, const model::Model& model,
-                                    ThreadTeam& team, const EngineOptions& options);
+// Opens the candidate's device of its plugin and loads the model into the tier the candidate names. References must outlive the
+// engine. Errors: BackendError; Error{kNoMemory}.
+std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend::Candidate& candidate,
+                                    const model::Model& model, ThreadTeam& team, const EngineOptions& options);
 
 }  // namespace bitnet::engine

@@ -1,6 +1,7 @@
 // engine/session.cpp - load, run, and go on with the next backend.
 #include "engine/session.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -30,48 +31,61 @@ const char* unusable(const float* row, uint32_t n) {
 
 Session::Session(const model::Model& model, const backend::Registry& registry, backend::Order order, SessionOptions options)
     : model_(model), registry_(registry), order_(std::move(order)), options_(std::move(options)), team_(options_.threads) {
+  const backend::Decision first = backend::next_candidate(order_, options_.strict, history_);
+  if (first.next == backend::Next::kEnd) throw Error(first.error, first.message);
+  current_ = first.candidate;
   load_next();
 }
 
 Session::~Session() = default;
 
-const backend::Plugin& Session::plugin() const { return registry_.plugins()[order_.candidates[current_].plugin]; }
+const backend::Plugin& Session::plugin() const { return registry_.plugins()[current_.plugin]; }
 
-// The backend in use failed: notes why and moves to the next candidate. Throws when there is none or none is allowed.
-void Session::give_up_current(const std::string& stage, const std::string& reason) {
+// The backend in use failed: notes why and moves to what the policy names. Throws when that is nothing.
+void Session::give_up_current(bn_status code, backend::Stage stage, const std::string& reason) {
   engine_.reset();
+  history_.push_back({current_, code, stage, reason, smaller_});
+  const backend::Decision next = backend::next_candidate(order_, options_.strict, history_);
   const std::string name = plugin().name;
-  reasons_.push_back(fmt::format("{}: {}", name, reason));
-  const bool more = !options_.strict && current_ + 1 < order_.candidates.size();
-  const std::string to = more ? order_.candidates[current_ + 1].name : "";
-  fallbacks_.push_back({name, to, stage, reason, given_out_});
-  const std::string at = stage == "decode" ? fmt::format(" at token {}", given_out_ + 1) : "";
+  const bool bug = next.error == ErrorKind::kUsage || next.error == ErrorKind::kFailure;
+  if (next.next == backend::Next::kEnd && bug) throw Error(next.error, next.message);
+  smaller_ = next.next == backend::Next::kUseSmaller;
+  if (smaller_) return bitnet::log(LogLevel::kNotice, "backend {}: {}; trying again with smaller steps", name, reason);
+  const bool more = next.next == backend::Next::kUse;
+  fallbacks_.push_back({name, more ? next.candidate.name : "", backend::stage_name(stage), reason, given_out_});
+  const std::string at = stage == backend::Stage::kDecode ? fmt::format(" at token {}", given_out_ + 1) : "";
   if (!more) {
-    bitnet::log(LogLevel::kNotice, "backend {}: failed in {}{} ({})", name, stage, at, reason);
-    fail(ErrorKind::kNoBackend, "no usable backend is left: {}{}", fmt::join(reasons_, "; "),
-         options_.strict ? " (--no-fallback allows only the first)" : "");
+    bitnet::log(LogLevel::kNotice, "backend {}: failed in {}{} ({})", name, backend::stage_name(stage), at, reason);
+    throw Error(next.error, next.message);
   }
   bitnet::log(LogLevel::kNotice, "backend {}: {} ({}); using {}", name,
-              stage == "load" ? "not usable" : fmt::format("failed in {}{}", stage, at), reason, to);
-  ++current_;
+              stage == backend::Stage::kLoad ? "not usable" : fmt::format("failed in {}{}", backend::stage_name(stage), at),
+              reason, next.candidate.name);
+  current_ = next.candidate;
 }
 
-// Loads candidates, starting with the current one, until one takes the model.
+EngineOptions Session::engine_options() const {
+  EngineOptions engine = options_.engine;
+  if (plugin().kind != "test") engine.device_options.clear();  // the mock's script is the mock's
+  if (smaller_) {
+    engine.max_batch = std::max(1u, engine.max_batch / 8);
+    if (options_.n_ctx_least > 0) engine.n_ctx = std::min(engine.n_ctx, options_.n_ctx_least);
+  }
+  return engine;
+}
+
+// Loads the current candidate, or those that follow it, until one takes the model.
 void Session::load_next() {
-  if (order_.candidates.empty()) fail(ErrorKind::kNoBackend, "{}", backend::no_backend_message(order_));
   for (;;) {
     const auto start = Clock::now();
     try {
-      EngineOptions engine = options_.engine;
-      if (plugin().kind != "test") engine.device_options.clear();  // the mock's script is the mock's
-      engine_ = load_engine(plugin(), order_.candidates[current_].device, model_, team_, engine);
+      engine_ = load_engine(plugin(), current_, model_, team_, engine_options());
       times_.pack += engine_->info().pack_seconds;
       times_.load += seconds_since(start) - engine_->info().pack_seconds;
       return;
     } catch (const backend::BackendError& e) {
-      if (e.code() == BN_E_INVALID) fail(ErrorKind::kUsage, "backend {}: {}", plugin().name, e.what());
       times_.load += seconds_since(start);
-      give_up_current("load", e.what());
+      give_up_current(e.code(), backend::Stage::kLoad, e.what());
     }
   }
 }
@@ -98,7 +112,6 @@ void Session::append(std::span<const int32_t> tokens, uint32_t first_row, float*
     fail(ErrorKind::kUsage, "{} tokens do not fit: the context holds {}, {} are used; raise -c or shorten the text",
          tokens.size(), n_ctx(), log_.size());
   }
-  const char* name = stage == Stage::kPrefill ? "prefill" : "decode";
   // Generated tokens are handed out before they are processed.
   given_out_ = stage == Stage::kPrefill ? 0 : generated_ + static_cast<uint32_t>(tokens.size());
   for (;;) {
@@ -109,9 +122,7 @@ void Session::append(std::span<const int32_t> tokens, uint32_t first_row, float*
       break;
     } catch (const backend::BackendError& e) {
       if (e.code() == BN_E_CANCELLED) fail(ErrorKind::kInterrupted, "stopped");
-      if (e.code() == BN_E_INVALID)
-        fail(ErrorKind::kFailure, "backend {}: {}; this is a bug, please report it", plugin().name, e.what());
-      give_up_current(name, e.what());
+      give_up_current(e.code(), stage == Stage::kPrefill ? backend::Stage::kPrefill : backend::Stage::kDecode, e.what());
       load_next();
     }
   }

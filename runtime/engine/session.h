@@ -2,7 +2,7 @@
 //
 // The log of committed tokens is the only state that matters. When a backend cannot load the model or fails in a step, the next
 // candidate takes over by processing the log again; between exact-1 backends the result is what the first would have given.
-// Every change is told: a line on stderr and a record in fallbacks(). A failed backend is not tried again.
+// Every change is told: a line on stderr and a record in fallbacks(). What follows a failure is decided in backend/policy.h.
 // Errors  Error{kNoBackend} when no candidate is left, with every reason; Error{kInvalidModel} when a second backend too
 //         produces logits that are not finite or all equal; Error{kUsage} when the context is full; Error{kInterrupted} when
 //         stopped; Error{kFailure} for a status that means a bug of the runtime.
@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/priority.h"
+#include "backend/policy.h"
 #include "backend/registry.h"
 #include "base/thread_team.h"
 #include "engine/engine.h"
@@ -34,7 +34,8 @@ struct Fallback {
 struct SessionOptions {
   EngineOptions engine;
   uint32_t threads = 1;
-  bool strict = false;  // the first failure is the end
+  bool strict = false;       // only the first backend
+  uint32_t n_ctx_least = 0;  // positions this request needs at least: all a backend short of memory gets; 0: unknown
   const std::atomic<bool>* stop = nullptr;
 };
 
@@ -59,7 +60,9 @@ class Session {
   uint32_t n_vocab() const { return model_.config.arch.n_vocab; }
   const backend::Plugin& plugin() const;  // the backend in use
   bool is_mock() const { return plugin().kind == "test"; }
-  bool used_mock() const { return used_mock_; }  // a test backend computed some of the text
+  bool used_mock() const { return used_mock_; }                  // a test backend computed some of the text
+  const std::string& device() const { return current_.device; }  // id
+  bool has_engine() const { return engine_ != nullptr; }         // false after the last backend failed
   const Engine& engine() const { return *engine_; }
   const std::vector<Fallback>& fallbacks() const { return fallbacks_; }
   const SessionTimes& times() const { return times_; }
@@ -67,14 +70,17 @@ class Session {
  private:
   void load_next();
   void run(std::span<const int32_t> tokens, uint32_t first_row, float* logits);
-  void give_up_current(const std::string& stage, const std::string& reason);
+  void give_up_current(bn_status code, backend::Stage stage, const std::string& reason);
+  EngineOptions engine_options() const;
 
   const model::Model& model_;
   const backend::Registry& registry_;
   backend::Order order_;
   SessionOptions options_;
   ThreadTeam team_;
-  size_t current_ = 0;  // index into the candidates
+  backend::Candidate current_;
+  bool smaller_ = false;  // the current one had too little memory for the full size
+  backend::History history_;
   std::unique_ptr<Engine> engine_;
   std::vector<int32_t> log_;
   uint32_t generated_ = 0;  // tokens of the log that were generated
@@ -82,7 +88,6 @@ class Session {
   bool used_mock_ = false;
   uint32_t bad_logits_ = 0;  // backends that produced unusable numbers
   std::vector<Fallback> fallbacks_;
-  std::vector<std::string> reasons_;
   SessionTimes times_;
 };
 
