@@ -254,6 +254,8 @@ std::vector<BackendFacts> Registry::facts() const {
     fact.usable = plugin.usable;
     fact.reason = plugin.reason;
     for (const DeviceSummary& device : plugin.devices) fact.devices.push_back(device.id);
+    fact.numerics = plugin.numerics;
+    fact.tiers = plugin.tiers;
   }
   return facts;
 }

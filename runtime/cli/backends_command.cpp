@@ -1,14 +1,34 @@
-// cli/backends_command.cpp - "bitnet-run backends list": every plugin file seen, what it offers, or why it is not used.
+// cli/backends_command.cpp - "backends list": every plugin file seen, what it offers, or why it is not used; "backends explain
+// MODEL": who would run that model, and why.
 #include "cli/commands.h"
 
 namespace bitnet::cli {
+
+namespace {
+
+void explain(const backend::Registry& registry, const BackendsOptions& options) {
+  const std::string path = find_model(options.model);
+  const model::Model model(path);
+  backend::Explanation explanation;
+  explanation.model = path;
+  explanation.quantization = model.has_tensors() ? model.weights.quantization : std::string();
+  explanation.shapes = model::matrix_shapes(model.weights);
+  explanation.threads = thread_count(options.choice);
+  explanation.input = policy_input(registry, options.choice, model);
+  write_stdout(options.output.json ? backend::explain_json(registry, explanation)
+                                   : backend::explain_text(registry, explanation));
+}
+
+}  // namespace
 
 int backends_command(const BackendsOptions& options) {
   const backend::Registry registry = backend::Registry::discover(discovery_options(options.plugins));
   if (!options.output.json) {
     for (const std::string& warning : registry.warnings()) log(LogLevel::kWarning, "{}", warning);
   }
-  if (options.list_devices) {
+  if (options.explain) {
+    explain(registry, options);
+  } else if (options.list_devices) {
     write_stdout(options.output.json ? backend::devices_json(registry) : backend::devices_text(registry));
   } else {
     const std::vector<backend::BackendReport> reports = backend::describe_backends(registry);

@@ -23,6 +23,9 @@ std::string worker_program();
 // The model the user named, else the embedded default. Error{kInvalidModel} saying where the default was looked for.
 std::string find_model(const std::optional<std::string>& named);
 backend::DiscoveryOptions discovery_options(const PluginOptions& options);
+// What the policy decides from, with measured scores where they matter.
+backend::PolicyInput policy_input(const backend::Registry& registry, const ComputeOptions& options, const model::Model& model);
+uint32_t thread_count(const ComputeOptions& options);
 // Writes to standard output; Error{kFailure} when that fails (disk full, closed).
 void write_stdout(std::string_view text);
 

@@ -12,13 +12,14 @@ namespace {
 constexpr unsigned kText = kRun | kTokenize;
 constexpr unsigned kModel = kRun | kTokenize | kDetokenize;
 constexpr unsigned kPlugins = kRun | kBackends;
+constexpr unsigned kChoice = kRun | kBackends;  // which backend: of backends only for explain
 constexpr unsigned kReports = kRun | kBackends | kTokenize | kDetokenize | kVersion;
 constexpr unsigned kAll = kReports | kHelp;
 constexpr double kInt32 = 2147483647;
 
 constexpr CommandRow kCommands[] = {
     {"run", "infer", kRun, "one prompt, one answer (meant when no command is named)"},
-    {"backends", "plugins", kBackends, "the plugins found, with verdict and reason"},
+    {"backends", "plugins", kBackends, "the plugins found, with verdict and reason; explain MODEL: who would run it and why"},
     {"tokenize", "", kTokenize, "text to token ids"},
     {"detokenize", "", kDetokenize, "token ids to text"},
     {"version", "", kVersion, "version, commit, compiler, plugin interface"},
@@ -67,17 +68,17 @@ constexpr OptionRow kReadyRows[] = {
      .help = "doubts about the tokenizer (guessed pre-tokenizer, missing roles) are errors"},
 
     // Compute
-    {.name = "backend", .kind = K::kNames, .value_name = "LIST", .default_text = "auto", .commands = kRun,
+    {.name = "backend", .kind = K::kNames, .value_name = "LIST", .default_text = "auto", .commands = kChoice,
      .group = G::kCompute, .everyday = true,
      .help = "X: try X first; X,Y: only these, in this order; auto: the configured list"},
-    {.name = "gpu", .commands = kRun, .group = G::kCompute, .stands_for = "backend", .stands_for_value = "cuda",
+    {.name = "gpu", .commands = kChoice, .group = G::kCompute, .stands_for = "backend", .stands_for_value = "cuda",
      .help = "same as --backend cuda"},
     {.name = "gpu-layers", .aliases = "n-gpu-layers", .dashes = "-ngl", .kind = K::kInteger, .value_name = "N", .low = -1,
-     .high = kInt32, .commands = kRun, .group = G::kCompute,
+     .high = kInt32, .commands = kChoice, .group = G::kCompute,
      .help = "0: no GPU backend; another number: prefer the GPU (a model is never split)"},
     {.name = "threads", .dashes = "-t", .kind = K::kInteger, .value_name = "N", .default_text = "0", .low = 0, .high = 1024,
-     .commands = kRun, .group = G::kCompute, .everyday = true, .help = "worker threads; 0: usable physical cores"},
-    {.name = "no-fallback", .aliases = "strict", .commands = kRun, .group = G::kCompute, .everyday = true,
+     .commands = kChoice, .group = G::kCompute, .everyday = true, .help = "worker threads; 0: usable physical cores"},
+    {.name = "no-fallback", .aliases = "strict", .commands = kChoice, .group = G::kCompute, .everyday = true,
      .help = "only the first backend of the list; otherwise exit 4"},
     {.name = "list-backends", .commands = kPlugins, .group = G::kCompute, .everyday = true,
      .help = "show the plugins found and why some cannot run"},
@@ -89,8 +90,10 @@ constexpr OptionRow kReadyRows[] = {
      .high = 1048576, .commands = kRun, .group = G::kCompute, .help = "prompt tokens given to a backend at once"},
     {.name = "ubatch-size", .dashes = "-ub", .kind = K::kInteger, .value_name = "N", .default_text = "512", .low = 1,
      .high = 1048576, .commands = kRun, .group = G::kCompute, .help = "of these, tokens computed in one step"},
-    {.name = "deterministic", .commands = kRun, .group = G::kCompute, .environment = "BITNET_DETERMINISTIC",
+    {.name = "deterministic", .commands = kChoice, .group = G::kCompute, .environment = "BITNET_DETERMINISTIC",
      .help = "refuse backends whose results may differ from the exact arithmetic"},
+    {.name = "no-prepack-cache", .commands = kRun, .group = G::kCompute,
+     .help = "do not keep packed weights on disk for the next start"},
     {.name = "time-limit", .kind = K::kReal, .value_name = "SECONDS", .low = 0.001, .high = 31536000, .commands = kRun,
      .group = G::kCompute, .help = "stop after this time with exit code 124"},
     {.name = "isolate-backend", .aliases = "isolate", .commands = kRun, .group = G::kCompute,
@@ -104,9 +107,9 @@ constexpr OptionRow kReadyRows[] = {
      .repeatable = true, .names_code = true, .help = "one more folder with backend plugins"},
     {.name = "allow-unsafe-plugins", .commands = kPlugins, .group = G::kCompute, .names_code = true,
      .help = "skip the check of who owns and may write the plugin files"},
-    {.name = "real-model", .commands = kRun, .group = G::kCompute,
+    {.name = "real-model", .commands = kChoice, .group = G::kCompute,
      .help = "assert that nothing comes from the mock backend"},
-    {.name = "allow-mock", .commands = kRun, .group = G::kCompute,
+    {.name = "allow-mock", .commands = kChoice, .group = G::kCompute,
      .help = "let the mock backend answer, marked, when no real backend can"},
     {.name = "mock-mode", .kind = K::kChoice, .value_name = "MODE", .choices = "canned faithful", .default_text = "canned",
      .commands = kRun, .group = G::kCompute, .help = "what the mock backend computes: canned, faithful"},
@@ -114,7 +117,7 @@ constexpr OptionRow kReadyRows[] = {
      .commands = kRun, .group = G::kCompute, .help = "what the faithful mock offers: kernels, engine"},
     {.name = "mock-faults", .kind = K::kPath, .value_name = "SCRIPT", .commands = kRun, .group = G::kCompute,
      .help = "faults for the mock backend to play, for example 'decode@37=lost'"},
-    {.name = "backends", .kind = K::kNames, .value_name = "LIST", .default_text = "cuda,cpu", .commands = kRun,
+    {.name = "backends", .kind = K::kNames, .value_name = "LIST", .default_text = "cuda,cpu", .commands = kChoice,
      .group = G::kCompute, .from_environment = false, .file_only = true,
      .help = "configuration files only: the list that --backend auto stands for"},
 

@@ -94,6 +94,7 @@ struct ComputeOptions {
   bool allow_mock = false;
   bool real_model = false;
   bool deterministic = false;
+  bool no_prepack_cache = false;
   std::optional<double> time_limit;  // seconds
   bool isolate = false;              // backends in a worker process
   double hang_limit = 0;             // seconds
@@ -123,6 +124,9 @@ struct RunOptions {
 
 struct BackendsOptions {
   bool list_devices = false;  // show devices, not plugin files
+  bool explain = false;       // who would run a model, and why
+  std::optional<std::string> model;
+  ComputeOptions choice;  // explain: threads, backends and what restricts them; nothing else of it
   PluginOptions plugins;
   OutputOptions output;
 };

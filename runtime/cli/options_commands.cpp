@@ -212,7 +212,8 @@ void fill_batch_sizes(const Settings& settings, ComputeOptions& out) {
   out.ubatch_size = static_cast<int>(std::min(batch, ubatch));
 }
 
-ComputeOptions compute_options(const Settings& settings, const Environment& environment, ParsedCommand& parsed) {
+// Which backends may run, on how many threads.
+ComputeOptions choice_options(const Settings& settings, ParsedCommand& parsed) {
   ComputeOptions out;
   out.threads = static_cast<int>(settings.integer("threads"));
   out.backends = settings.names("backend");
@@ -220,14 +221,20 @@ ComputeOptions compute_options(const Settings& settings, const Environment& envi
   out.no_fallback = settings.flag("no-fallback");
   out.allow_mock = settings.flag("allow-mock");
   out.deterministic = settings.flag("deterministic");
+  apply_gpu_layers(settings, out, parsed.notes);
+  apply_real_model(settings, out, parsed.warnings);
+  return out;
+}
+
+ComputeOptions compute_options(const Settings& settings, const Environment& environment, ParsedCommand& parsed) {
+  ComputeOptions out = choice_options(settings, parsed);
+  out.no_prepack_cache = settings.flag("no-prepack-cache");
   if (settings.given("time-limit")) out.time_limit = settings.real("time-limit");
   out.isolate = settings.flag("isolate-backend");
   out.hang_limit = settings.real("hang-limit");
   out.kv_type = settings.choice("kv-type") == "f16" ? KvType::kF16 : KvType::kF32;
   fill_batch_sizes(settings, out);
   out.plugins = plugin_options(settings, environment, parsed.warnings);
-  apply_gpu_layers(settings, out, parsed.notes);
-  apply_real_model(settings, out, parsed.warnings);
   out.mock = mock_options(settings, out);
   return out;
 }
@@ -262,16 +269,42 @@ RunOptions run_options(const Settings& settings, std::span<const std::string> wo
   return out;
 }
 
+// Options that say which backend runs a model mean nothing where no model is.
+void refuse_choice(const Settings& settings) {
+  for (const char* name : {"backend", "gpu-layers", "threads", "no-fallback", "deterministic", "real-model", "allow-mock"}) {
+    if (settings.of(name).source == Source::kFlag) {
+      fail(ErrorKind::kUsage, "{} has an effect only on 'backends explain MODEL' and 'run'", settings.where(name));
+    }
+  }
+}
+
+// The words behind "explain": the model, or none for the default model.
+void fill_explain(std::span<const std::string> words, const Settings& settings, ParsedCommand& parsed, BackendsOptions& out) {
+  out.explain = true;
+  if (!words.empty()) out.model = words.front();
+  if (out.model && out.model->empty()) fail(ErrorKind::kUsage, "backends explain: expected a model file, found nothing");
+  if (words.size() > 1) refuse_operands(words.subspan(1));
+  for (const char* name : {"list-backends", "list-devices"}) {
+    if (settings.flag(name)) fail(ErrorKind::kUsage, "{} cannot be used with 'backends explain'", settings.where(name));
+  }
+  out.choice = choice_options(settings, parsed);
+}
+
 BackendsOptions backends_options(const Settings& settings, std::span<const std::string> words, const Environment& environment,
                                  ParsedCommand& parsed) {
-  if (!words.empty() && (words.front() == "explain" || words.front() == "rescan")) {
+  if (!words.empty() && words.front() == "rescan") {
     fail(ErrorKind::kUsage, "'backends {}' is not part of this version yet", words.front());
   }
-  if (!words.empty() && words.front() == "list") words = words.subspan(1);
-  refuse_operands(words);
   BackendsOptions out;
-  settings.flag("list-backends");  // read for its errors: it only confirms the default
-  out.list_devices = settings.flag("list-devices");
+  if (!words.empty() && words.front() == "explain") {
+    fill_explain(words.subspan(1), settings, parsed, out);
+  } else {
+    if (!words.empty() && words.front() == "list") words = words.subspan(1);
+    refuse_operands(words);
+    refuse_choice(settings);
+    settings.flag("list-backends");  // read for its errors: it only confirms the default
+    out.list_devices = settings.flag("list-devices");
+  }
   out.plugins = plugin_options(settings, environment, parsed.warnings);
   out.output = output_options(settings);
   return out;

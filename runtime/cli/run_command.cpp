@@ -4,7 +4,6 @@
 #include <memory>
 #include <random>
 
-#include "base/thread_team.h"
 #include "cli/commands.h"
 #include "cli/json_text.h"
 #include "cli/logits_file.h"
@@ -37,29 +36,6 @@ engine::SamplerSettings sampler_settings(const SamplingOptions& o) {
   s.frequency_penalty = static_cast<float>(o.frequency_penalty);
   for (const LogitBias& bias : o.logit_bias) s.logit_bias.emplace_back(bias.id, bias.bias);
   return s;
-}
-
-// The candidates in order. Backends that the options rule out are left out with that reason.
-backend::Order choose_backends(const backend::Registry& registry, const ComputeOptions& o) {
-  std::vector<backend::BackendFacts> facts = registry.facts();
-  for (size_t i = 0; i < facts.size(); ++i) {
-    const auto rule_out = [&](const char* reason) {
-      facts[i].usable = false;
-      facts[i].reason = reason;
-    };
-    if (!facts[i].usable) continue;
-    if (o.no_gpu && facts[i].kind == "gpu") rule_out("-ngl 0 asks for no GPU");
-    if (o.deterministic && registry.plugins()[i].numerics != "exact-1")
-      rule_out("is not exact-1, and --deterministic asks for it");
-    if (o.real_model && facts[i].kind == "test") rule_out("is a mock, and --real-model forbids it");
-  }
-  std::vector<std::string> requested = o.backends;
-  if (requested == std::vector<std::string>{"auto"}) requested.clear();
-  backend::OrderOptions options;
-  if (!o.priority.empty()) options.default_list = o.priority;
-  options.strict = o.no_fallback;
-  options.allow_mock = o.allow_mock;
-  return backend::order_candidates(facts, requested, options);
 }
 
 // The JSON for the mock's open(): its mode, tier and faults.
@@ -140,7 +116,9 @@ class Run {
     stage = Clock::now();
     registry_ = std::make_unique<backend::Registry>(backend::Registry::discover(discovery_options(o_.compute.plugins)));
     note(registry_->warnings());
-    backend::Order order = choose_backends(*registry_, o_.compute);
+    const backend::PolicyInput input = policy_input(*registry_, o_.compute, *model_);
+    tell_scores(input);
+    backend::Order order = backend::order_candidates(input.plugins, input.requested, input.options);
     report_.find_backends = seconds_since(stage);
     tell_left_out(order);
     load_session(std::move(order), n_ctx);
@@ -152,8 +130,12 @@ class Run {
     so.engine.max_batch = static_cast<uint32_t>(o_.compute.ubatch_size);
     so.engine.kv_dtype = o_.compute.kv_type == KvType::kF16 ? BN_DT_F16 : BN_DT_F32;
     so.engine.device_options = mock_options(o_.compute.mock);
-    so.threads = report_.threads = o_.compute.threads > 0 ? static_cast<uint32_t>(o_.compute.threads) : usable_cores();
+    so.engine.prepack_cache = !o_.compute.no_prepack_cache;
+    so.threads = report_.threads = thread_count(o_.compute);
     so.strict = o_.compute.no_fallback;
+    if (o_.n_predict >= 0) {
+      so.n_ctx_least = static_cast<uint32_t>(std::min<uint64_t>(n_ctx, prompt_.size() + static_cast<uint64_t>(o_.n_predict)));
+    }
     so.stop = &stop_requested();
     so.patience = {o_.compute.hang_limit, 6 * o_.compute.hang_limit};
     if (o_.compute.isolate) so.worker = {worker_program(), o_.compute.plugins.allow_unsafe};
@@ -187,6 +169,16 @@ class Run {
       report_.warnings.push_back(warning);
       log(LogLevel::kWarning, "{}", warning);
     }
+  }
+
+  static void tell_scores(const backend::PolicyInput& input) {
+    std::vector<std::string> texts;
+    std::string age;
+    for (const backend::Score& score : input.options.scores) {
+      texts.push_back(fmt::format("{} {}", input.plugins[score.plugin].name, backend::score_text(score)));
+      age = backend::age_text(score.measured_at);
+    }
+    if (!texts.empty()) log(LogLevel::kInfo, "speed of {} ({})", fmt::join(texts, ", "), age);
   }
 
   // Backends the user asked for that cannot even be tried: as visible as any other fallback.
@@ -262,7 +254,11 @@ class Run {
 
 int run_command(const RunOptions& options) {
   if (options.list_backends || options.list_devices) {
-    return backends_command({options.list_devices, options.compute.plugins, options.output});
+    BackendsOptions list;
+    list.list_devices = options.list_devices;
+    list.plugins = options.compute.plugins;
+    list.output = options.output;
+    return backends_command(list);
   }
   auto run = std::make_unique<Run>(options);
   const int code = run->execute();

@@ -1,6 +1,8 @@
 // cli/run_report.cpp - fields and units of user_interface.md, section 8.
 #include "cli/run_report.h"
 
+#include <algorithm>
+
 #include "base/mapped_file.h"
 #include "base/sha256.h"
 #include "cli/json_text.h"
@@ -41,14 +43,17 @@ json backend_json(const RunReport& r) {
   if (r.session == nullptr) return nullptr;
   const backend::Plugin& plugin = r.session->plugin();
   const engine::EngineInfo info = r.session->engine_info();
+  const auto is_used = [&](const backend::DeviceSummary& device) { return device.id == r.session->device(); };
+  const auto device = std::find_if(plugin.devices.begin(), plugin.devices.end(), is_used);
   return {{"name", plugin.name},
           {"id", plugin.id},
           {"version", plugin.version},
           {"path", plugin.path},
-          {"device", plugin.devices.front().name},
+          {"device", device == plugin.devices.end() ? json(nullptr) : json(device->name)},
           {"numerics", plugin.numerics},
           {"threads", r.threads},
-          {"matrices", {{"native", info.n_native}, {"packed", info.n_packed}, {"converted", info.n_converted}}}};
+          {"matrices",
+           {{"native", info.n_native}, {"packed", info.n_packed}, {"converted", info.n_converted}, {"cached", info.n_cached}}}};
 }
 
 json timing_json(const RunReport& r, const engine::GenerateResult& result) {
@@ -128,13 +133,13 @@ std::string run_summary(const RunReport& r) {
   const engine::SessionTimes& times = r.session->times();
   const ProcessMemory now = process_memory();
   return fmt::format(
-      "backend {} with {} threads; {} matrices native, {} packed, {} converted\n"
+      "backend {} with {} threads; {} matrices native, {} packed, {} converted, {} of these cached\n"
       "loading {:.3f} s, packing {:.3f} s, first token after {}\n"
       "prompt {} tokens in {} ({}); decode {} steps in {} ({}); seed {}\n"
       "peak memory {} MB, of it KV cache {} MB; logits {}",
       r.session->plugin().name, r.threads, r.session->engine_info().n_native, r.session->engine_info().n_packed,
-      r.session->engine_info().n_converted, r.open_model + r.find_backends + times.load, times.pack,
-      seconds(result.first_token), result.prompt_tokens, seconds(result.prefill),
+      r.session->engine_info().n_converted, r.session->engine_info().n_cached, r.open_model + r.find_backends + times.load,
+      times.pack, seconds(result.first_token), result.prompt_tokens, seconds(result.prefill),
       speed(rate(result.prompt_tokens, result.prefill)), result.decode_steps, seconds(result.decode),
       speed(rate(result.decode_steps, result.decode)), r.seed,
       now.peak_rss ? fmt::format("{}", *now.peak_rss >> 20) : "unknown", r.session->kv_bytes() >> 20,

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/thread_team.h"
 #include "cli/commands.h"
 
 namespace bitnet::cli {
@@ -39,6 +40,23 @@ std::string find_model(const std::optional<std::string>& named) {
 
 backend::DiscoveryOptions discovery_options(const PluginOptions& options) {
   return {options.files, options.dirs, options.path, program_path(), options.allow_unsafe, options.privileged};
+}
+
+uint32_t thread_count(const ComputeOptions& options) {
+  return options.threads > 0 ? static_cast<uint32_t>(options.threads) : usable_cores();
+}
+
+backend::PolicyInput policy_input(const backend::Registry& registry, const ComputeOptions& options, const model::Model& model) {
+  backend::PolicyInput input;
+  input.plugins = registry.facts();
+  input.requested = options.backends;
+  if (!options.priority.empty()) input.options.default_list = options.priority;
+  input.options.strict = options.no_fallback;
+  input.options.allow_mock = options.allow_mock;
+  input.options.deterministic = options.deterministic;
+  input.options.real_model = options.real_model;
+  input.options.no_gpu = options.no_gpu;
+  return backend::with_scores(std::move(input), registry, model::matrix_shapes(model.weights), thread_count(options));
 }
 
 void write_stdout(std::string_view text) {

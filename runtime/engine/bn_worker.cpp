@@ -85,6 +85,7 @@ class Worker {
     if (engine_) {
       const EngineInfo& info = engine_->info();
       reply.n_native = info.n_native, reply.n_packed = info.n_packed, reply.n_converted = info.n_converted;
+      reply.n_cached = info.n_cached;
       reply.weight_bytes_owned = info.weight_bytes_owned;
       reply.pack_seconds = info.pack_seconds;
       reply.kv_bytes_used = engine_->kv_bytes_used();
@@ -134,7 +135,12 @@ class Worker {
     options.kv_dtype = j["kv_dtype"];
     options.device_options = j["device_options"];
     team_ = std::make_unique<ThreadTeam>(j["threads"].get<uint32_t>());
-    engine_ = load_engine(*plugin, j["device"], *model_, *team_, options, pulse);
+    options.prepack_cache = j["prepack_cache"];
+    backend::Candidate candidate{};
+    candidate.name = plugin->name;
+    candidate.device = j["device"];
+    candidate.tier = j["tier"];
+    engine_ = load_engine(*plugin, candidate, *model_, *team_, options, pulse);
   }
 
   SharedFile shared_;

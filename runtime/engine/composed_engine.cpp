@@ -10,10 +10,11 @@
 namespace bitnet::engine {
 namespace {
 
-model::BackendWeights timed_prepare(const model::Weights& weights, backend::Ops& ops, Pulse& pulse, double& seconds) {
+model::BackendWeights timed_prepare(const model::Weights& weights, backend::Ops& ops, store::PrepackCache* cache, Pulse& pulse,
+                                    double& seconds) {
   const auto start = std::chrono::steady_clock::now();
   ops.begin(0, &pulse);
-  model::BackendWeights result = model::prepare_weights(weights, ops);
+  model::BackendWeights result = model::prepare_weights(weights, ops, cache);
   seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }
@@ -21,15 +22,16 @@ model::BackendWeights timed_prepare(const model::Weights& weights, backend::Ops&
 }  // namespace
 
 ComposedEngine::ComposedEngine(backend::OpenDevice device, const model::Model& model, ThreadTeam& team,
-                               const EngineOptions& options, Pulse& pulse)
+                               const EngineOptions& options, store::PrepackCache* cache, Pulse& pulse)
     : Engine(options.n_ctx, model.config.arch.n_vocab),
       device_(std::move(device)),
       ops_(device_.kernels(), device_.handle(), team),
-      weights_(timed_prepare(model.weights, ops_, pulse, info_.pack_seconds)),
+      weights_(timed_prepare(model.weights, ops_, cache, pulse, info_.pack_seconds)),
       graph_(model.config, model.weights, weights_, ops_, options.n_ctx, options.max_batch, options.kv_dtype) {
   info_.n_native = weights_.n_native;
   info_.n_packed = weights_.n_packed;
   info_.n_converted = weights_.n_converted;
+  info_.n_cached = weights_.n_cached;
   info_.weight_bytes_owned = weights_.bytes_owned;
 }
 

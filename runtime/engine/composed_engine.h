@@ -8,8 +8,9 @@ namespace bitnet::engine {
 
 class ComposedEngine final : public Engine {
  public:
+  // cache: of packed weights, used while loading; null for none.
   ComposedEngine(backend::OpenDevice device, const model::Model& model, ThreadTeam& team, const EngineOptions& options,
-                 Pulse& pulse);
+                 store::PrepackCache* cache, Pulse& pulse);
 
   uint64_t kv_bytes(uint32_t n_tokens) const override;
   void read_kv(uint32_t pos0, uint32_t pos1, void* dst) override;

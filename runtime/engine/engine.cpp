@@ -3,11 +3,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "base/error.h"
+#include "bitnet/kit/sampler.hpp"
 #include "engine/composed_engine.h"
 #include "engine/plugin_engine.h"
-#include "engine/rows.h"
 
 namespace bitnet::engine {
 namespace {
@@ -23,10 +24,6 @@ void check_row(const float* row, uint32_t n) {
     all_equal = all_equal && row[i] == row[0];
   }
   if (all_equal) throw UnusableLogits("produced logits that are all equal");
-}
-
-bool is_stop(const bn_sampler& sampler, int32_t token) {
-  return std::find(sampler.stop, sampler.stop + sampler.n_stop, token) != sampler.stop + sampler.n_stop;
 }
 
 }  // namespace
@@ -99,10 +96,10 @@ void Engine::decode(const bn_sampler& sampler, uint32_t max_steps, int32_t* toke
   }
   for (bool stopped = false; n_committed < max_steps && !stopped;) {
     last_logits(nullptr, pulse);
-    const int32_t token = sample_row(last_row_, size(), sampler);
+    const int32_t token = bn::kit::sample_logits(sampler, size(), last_row_.data(), n_vocab_);
     tokens_.push_back(token);
     tokens[n_committed++] = token;
-    stopped = is_stop(sampler, token);
+    stopped = bn::kit::is_stop_token(sampler, token);
   }
 }
 
@@ -132,17 +129,21 @@ void Engine::write_kv(std::span<const int32_t> tokens, const void* src) {
   n_processed_ = size();
 }
 
-std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const std::string& device_id, const model::Model& model,
-                                    ThreadTeam& team, const EngineOptions& options, Pulse& pulse) {
-  backend::OpenDevice device(plugin, device_id, options.device_options);
-  if (device.engine() != nullptr) return std::make_unique<PluginEngine>(std::move(device), model, options, pulse);
+std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend::Candidate& candidate,
+                                    const model::Model& model, ThreadTeam& team, const EngineOptions& options, Pulse& pulse) {
+  backend::OpenDevice device(plugin, candidate.device, options.device_options);
+  if (candidate.tier != "kernels" && device.engine() != nullptr)
+    return std::make_unique<PluginEngine>(std::move(device), model, options, pulse);
+  if (candidate.tier == "engine") throw BackendError(BN_E_UNSUPPORTED, "offers no bn.engine/1");
   if (device.kernels() == nullptr) {
     throw BackendError(BN_E_UNSUPPORTED, "offers neither bn.engine/1 nor bn.kernels/1");
   }
   if (!model.has_tensors()) {
     throw BackendError(BN_E_UNSUPPORTED, "needs weights, and the model file holds only a vocabulary");
   }
-  return std::make_unique<ComposedEngine>(std::move(device), model, team, options, pulse);
+  std::optional<store::PrepackCache> cache;
+  if (options.prepack_cache) cache.emplace(model.file.path(), plugin.id, plugin.version);
+  return std::make_unique<ComposedEngine>(std::move(device), model, team, options, cache ? &*cache : nullptr, pulse);
 }
 
 }  // namespace bitnet::engine

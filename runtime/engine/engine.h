@@ -30,11 +30,13 @@ struct EngineOptions {
   uint32_t max_batch = 512;  // tokens of one step at most
   uint32_t kv_dtype = BN_DT_F32;
   std::string device_options;  // JSON for the plugin's open(), may be empty
+  bool prepack_cache = false;  // keep packed weights on disk and map them at the next start
 };
 
 // How the backend uses the model's matrices. Numbers are what happened, not what was planned.
 struct EngineInfo {
   uint32_t n_native = 0, n_packed = 0, n_converted = 0;  // matrices
+  uint32_t n_cached = 0;                                 // of the packed and converted ones, mapped from the prepack cache
   uint64_t weight_bytes_owned = 0;                       // packed or converted copies
   double pack_seconds = 0;
 };
@@ -112,9 +114,9 @@ class Engine {
   uint32_t last_row_size_ = 0;   // 0: none kept
 };
 
-// Opens a device of the plugin and loads the model into it. References must outlive the engine.
-// Errors: BackendError; Error{kNoMemory}.
-std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const std::string& device_id, const model::Model& model,
-                                    ThreadTeam& team, const EngineOptions& options, Pulse& pulse);
+// Opens the candidate's device of its plugin and loads the model into the tier the candidate names. References must outlive the
+// engine. Errors: BackendError; Error{kNoMemory}.
+std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend::Candidate& candidate,
+                                    const model::Model& model, ThreadTeam& team, const EngineOptions& options, Pulse& pulse);
 
 }  // namespace bitnet::engine

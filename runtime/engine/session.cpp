@@ -18,61 +18,75 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 Session::Session(const model::Model& model, const backend::Registry& registry, backend::Order order, SessionOptions options)
     : model_(model), registry_(registry), order_(std::move(order)), options_(std::move(options)) {
+  const backend::Decision first = backend::next_candidate(order_, options_.strict, history_);
+  if (first.next == backend::Next::kEnd) throw Error(first.error, first.message);
+  current_ = first.candidate;
   load_next();
 }
 
 Session::~Session() = default;
 
-const backend::Plugin& Session::plugin() const { return registry_.plugins()[order_.candidates[current_].plugin]; }
+const backend::Plugin& Session::plugin() const { return registry_.plugins()[current_.plugin]; }
 
-// The backend in use failed: notes why and moves to the next candidate. Throws when there is none or none is allowed.
-void Session::give_up_current(const std::string& stage, const std::string& reason) {
+// The backend in use failed: notes why and moves to what the policy names. Throws when that is nothing.
+void Session::give_up_current(bn_status code, backend::Stage stage, const std::string& reason) {
   engine_.reset();
+  history_.push_back({current_, code, stage, reason, smaller_});
+  const backend::Decision next = backend::next_candidate(order_, options_.strict, history_);
   const std::string name = plugin().name;
-  reasons_.push_back(fmt::format("{}: {}", name, reason));
-  const bool more = !options_.strict && current_ + 1 < order_.candidates.size();
-  const std::string to = more ? order_.candidates[current_ + 1].name : "";
-  fallbacks_.push_back({name, to, stage, reason, given_out_});
-  const std::string at = stage == "decode" ? fmt::format(" at token {}", given_out_ + 1) : "";
+  const bool bug = next.error == ErrorKind::kUsage || next.error == ErrorKind::kFailure;
+  if (next.next == backend::Next::kEnd && bug) throw Error(next.error, next.message);
+  smaller_ = next.next == backend::Next::kUseSmaller;
+  if (smaller_) return bitnet::log(LogLevel::kNotice, "backend {}: {}; trying again with smaller steps", name, reason);
+  const bool more = next.next == backend::Next::kUse;
+  fallbacks_.push_back({name, more ? next.candidate.name : "", backend::stage_name(stage), reason, given_out_});
+  const std::string at = stage == backend::Stage::kDecode ? fmt::format(" at token {}", given_out_ + 1) : "";
   if (!more) {
-    bitnet::log(LogLevel::kNotice, "backend {}: failed in {}{} ({})", name, stage, at, reason);
-    fail(ErrorKind::kNoBackend, "no usable backend is left: {}{}", fmt::join(reasons_, "; "),
-         options_.strict ? " (--no-fallback allows only the first)" : "");
+    bitnet::log(LogLevel::kNotice, "backend {}: failed in {}{} ({})", name, backend::stage_name(stage), at, reason);
+    throw Error(next.error, next.message);
   }
   bitnet::log(LogLevel::kNotice, "backend {}: {} ({}); using {}", name,
-              stage == "load" ? "not usable" : fmt::format("failed in {}{}", stage, at), reason, to);
-  ++current_;
+              stage == backend::Stage::kLoad ? "not usable" : fmt::format("failed in {}{}", backend::stage_name(stage), at),
+              reason, next.candidate.name);
+  current_ = next.candidate;
 }
 
-// Loads candidates, starting with the current one, until one takes the model.
+EngineOptions Session::engine_options() const {
+  EngineOptions engine = options_.engine;
+  if (plugin().kind != "test") engine.device_options.clear();  // the mock's script is the mock's
+  if (smaller_) {
+    engine.max_batch = std::max(1u, engine.max_batch / 8);
+    if (options_.n_ctx_least > 0) engine.n_ctx = std::min(engine.n_ctx, options_.n_ctx_least);
+  }
+  return engine;
+}
+
+// Loads the current candidate, or those that follow it, until one takes the model.
 void Session::load_next() {
-  if (order_.candidates.empty()) fail(ErrorKind::kNoBackend, "{}", backend::no_backend_message(order_));
   for (;;) {
     const auto start = Clock::now();
     try {
-      EngineOptions engine = options_.engine;
-      if (plugin().kind != "test") engine.device_options.clear();  // the mock's script is the mock's
-      const std::string device = order_.candidates[current_].device;
-      engine_ = std::make_unique<WatchedEngine>(
-          options_.threads, options_.patience, options_.stop,
-          [&plugin = plugin(), device, &model = model_, engine, worker = options_.worker, threads = options_.threads](
-              ThreadTeam& team, Pulse& pulse) -> std::unique_ptr<Engine> {
-            if (worker.program.empty()) return load_engine(plugin, device, model, team, engine, pulse);
-            return std::make_unique<WorkerEngine>(plugin, device, model, threads, engine, worker, pulse);
-          });
+      engine_ = std::make_unique<WatchedEngine>(options_.threads, options_.patience, options_.stop, loader());
       times_.pack += engine_->info().pack_seconds;
       times_.load += seconds_since(start) - engine_->info().pack_seconds;
       return;
     } catch (const backend::BackendError& e) {
-      if (e.code() == BN_E_INVALID) fail(ErrorKind::kUsage, "backend {}: {}", plugin().name, e.what());
       times_.load += seconds_since(start);
-      give_up_current("load", e.what());
+      give_up_current(e.code(), backend::Stage::kLoad, e.what());
     }
   }
 }
 
+WatchedEngine::Loader Session::loader() const {
+  return [&plugin = plugin(), candidate = current_, &model = model_, engine = engine_options(), worker = options_.worker,
+          threads = options_.threads](ThreadTeam& team, Pulse& pulse) -> std::unique_ptr<Engine> {
+    if (worker.program.empty()) return load_engine(plugin, candidate, model, team, engine, pulse);
+    return std::make_unique<WorkerEngine>(plugin, candidate, model, threads, engine, worker, pulse);
+  };
+}
+
 // A failure that another backend may not have: gives the current one up and loads the next. Throws for all others.
-void Session::judge_failure(const char* stage, const std::exception_ptr& error) {
+void Session::judge_failure(backend::Stage stage, const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
   } catch (const UnusableLogits& e) {
@@ -80,18 +94,16 @@ void Session::judge_failure(const char* stage, const std::exception_ptr& error) 
       fail(ErrorKind::kInvalidModel, "the model produces unusable numbers: backend {} {}, and so did the one before it",
            plugin().name, e.what());
     }
-    give_up_current(stage, e.what());
+    give_up_current(e.code(), stage, e.what());
   } catch (const backend::BackendError& e) {
     if (e.code() == BN_E_CANCELLED) fail(ErrorKind::kInterrupted, "stopped");
-    if (e.code() == BN_E_INVALID)
-      fail(ErrorKind::kFailure, "backend {}: {}; this is a bug, please report it", plugin().name, e.what());
-    give_up_current(stage, e.what());
+    give_up_current(e.code(), stage, e.what());
   }
   load_next();
 }
 
 template <class F>
-void Session::with_backend(const char* stage, F&& f) {
+void Session::with_backend(backend::Stage stage, F&& f) {
   for (;;) {
     const auto start = Clock::now();
     std::exception_ptr error = std::exchange(failure_, nullptr);
@@ -120,7 +132,8 @@ void Session::append(std::span<const int32_t> tokens, uint32_t first_row, float*
   }
   // Generated tokens are handed out before they are processed.
   given_out_ = stage == Stage::kPrefill ? 0 : generated_ + static_cast<uint32_t>(tokens.size());
-  with_backend(stage == Stage::kPrefill ? "prefill" : "decode", [&] { engine_->append(tokens, first_row, logits); });
+  with_backend(stage == Stage::kPrefill ? backend::Stage::kPrefill : backend::Stage::kDecode,
+               [&] { engine_->append(tokens, first_row, logits); });
   log_.insert(log_.end(), tokens.begin(), tokens.end());
   if (stage == Stage::kDecode) generated_ += static_cast<uint32_t>(tokens.size());
 }
@@ -130,7 +143,7 @@ std::vector<int32_t> Session::decode(const bn_sampler& sampler, uint32_t max_ste
   if (max_steps == 0) return {};
   given_out_ = generated_;
   std::vector<int32_t> tokens;
-  with_backend("decode", [&] {
+  with_backend(backend::Stage::kDecode, [&] {
     std::exception_ptr error;
     tokens = engine_->decode(sampler, max_steps, error);
     if (error && tokens.empty()) std::rethrow_exception(error);
@@ -143,7 +156,7 @@ std::vector<int32_t> Session::decode(const bn_sampler& sampler, uint32_t max_ste
 
 void Session::last_logits(float* logits) {
   given_out_ = generated_;
-  with_backend("decode", [&] { engine_->last_logits(logits); });
+  with_backend(backend::Stage::kDecode, [&] { engine_->last_logits(logits); });
 }
 
 void Session::truncate(uint32_t n) {
@@ -152,7 +165,7 @@ void Session::truncate(uint32_t n) {
   generated_ = std::min(generated_, n);
   given_out_ = generated_;
   if (failure_ || engine_->size() <= n) return;
-  with_backend("decode", [&] {
+  with_backend(backend::Stage::kDecode, [&] {
     if (engine_->size() > n) engine_->truncate(n);
   });
 }

@@ -2,7 +2,7 @@
 //
 // The log of committed tokens is the only state that matters. When a backend cannot load the model or fails in a step, the next
 // candidate takes over by processing the log again; between exact-1 backends the result is what the first would have given.
-// Every change is told: a line on stderr and a record in fallbacks(). A failed backend is not tried again.
+// Every change is told: a line on stderr and a record in fallbacks(). What follows a failure is decided in backend/policy.h.
 // Errors  Error{kNoBackend} when no candidate is left, with every reason; Error{kInvalidModel} when a second backend too
 //         produces logits that are not finite or all equal; Error{kUsage} when the context is full; Error{kInterrupted} when
 //         stopped; Error{kFailure} for a status that means a bug of the runtime.
@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/priority.h"
+#include "backend/policy.h"
 #include "backend/registry.h"
 #include "engine/engine.h"
 #include "engine/watched_engine.h"
@@ -37,8 +37,9 @@ struct SessionOptions {
   EngineOptions engine;
   uint32_t threads = 1;
   Patience patience;
-  WorkerOptions worker;  // with a program: backends run in a process of their own
-  bool strict = false;   // the first failure is the end
+  WorkerOptions worker;      // with a program: backends run in a process of their own
+  bool strict = false;       // only the first backend
+  uint32_t n_ctx_least = 0;  // positions this request needs at least: all a backend short of memory gets; 0: unknown
   const std::atomic<bool>* stop = nullptr;
 };
 
@@ -70,7 +71,8 @@ class Session {
   uint32_t n_vocab() const { return model_.config.arch.n_vocab; }
   const backend::Plugin& plugin() const;  // the backend in use
   bool is_mock() const { return plugin().kind == "test"; }
-  bool used_mock() const { return used_mock_; }  // a test backend computed some of the text
+  bool used_mock() const { return used_mock_; }                  // a test backend computed some of the text
+  const std::string& device() const { return current_.device; }  // id
   // Of the backend in use; zeros when none is left.
   EngineInfo engine_info() const { return engine_ ? engine_->info() : EngineInfo{}; }
   uint64_t kv_bytes() const { return engine_ ? engine_->kv_bytes_used() : 0; }
@@ -79,17 +81,21 @@ class Session {
 
  private:
   void load_next();
-  void give_up_current(const std::string& stage, const std::string& reason);
+  void give_up_current(bn_status code, backend::Stage stage, const std::string& reason);
+  EngineOptions engine_options() const;
+  WatchedEngine::Loader loader() const;
   // Runs f with an engine that holds the log; when the backend fails, gives it up and runs f again with the next one.
   template <class F>
-  void with_backend(const char* stage, F&& f);
-  void judge_failure(const char* stage, const std::exception_ptr& error);
+  void with_backend(backend::Stage stage, F&& f);
+  void judge_failure(backend::Stage stage, const std::exception_ptr& error);
 
   const model::Model& model_;
   const backend::Registry& registry_;
   backend::Order order_;
   SessionOptions options_;
-  size_t current_ = 0;  // index into the candidates
+  backend::Candidate current_;
+  bool smaller_ = false;  // the current one had too little memory for the full size
+  backend::History history_;
   std::unique_ptr<WatchedEngine> engine_;
   std::vector<int32_t> log_;
   uint32_t generated_ = 0;  // tokens of the log that were generated
@@ -98,7 +104,6 @@ class Session {
   uint32_t bad_logits_ = 0;     // backends that produced unusable numbers
   std::exception_ptr failure_;  // of the step whose first tokens decode() has handed out
   std::vector<Fallback> fallbacks_;
-  std::vector<std::string> reasons_;
   SessionTimes times_;
 };
 

@@ -13,14 +13,16 @@ namespace bitnet::engine {
 using backend::BackendError;
 using nlohmann::json;
 
-WorkerEngine::WorkerEngine(const backend::Plugin& plugin, const std::string& device_id, const model::Model& model,
+WorkerEngine::WorkerEngine(const backend::Plugin& plugin, const backend::Candidate& candidate, const model::Model& model,
                            uint32_t threads, const EngineOptions& options, const WorkerOptions& worker, Pulse& pulse)
     : Engine(options.n_ctx, model.config.arch.n_vocab), process_(worker.program) {
   log(LogLevel::kInfo, "backend {}: in worker process {}", plugin.name, process_.id());
   const std::string text = json{
       {"plugin", plugin.path},
       {"id", plugin.id},
-      {"device", device_id},
+      {"device", candidate.device},
+      {"tier", candidate.tier},
+      {"prepack_cache", options.prepack_cache},
       {"device_options", options.device_options},
       {"model", model.file.path()},
       {"model_bytes", model.file.size()},
@@ -47,7 +49,7 @@ void WorkerEngine::exchange(const worker::Request& request, const void* payload,
       throw BackendError(BN_E_INTERNAL, fmt::format("decoded token {}, outside the vocabulary of {}", token, n_vocab()));
     }
   }
-  info_ = {reply.n_native, reply.n_packed, reply.n_converted, reply.weight_bytes_owned, reply.pack_seconds};
+  info_ = {reply.n_native, reply.n_packed, reply.n_converted, reply.n_cached, reply.weight_bytes_owned, reply.pack_seconds};
   kv_bytes_used_ = reply.kv_bytes_used;
   if (reply.unusable_logits != 0) throw UnusableLogits(printable(message, worker::kMaxMessage));
   if (reply.status != BN_OK) throw BackendError(reply.status, printable(message, worker::kMaxMessage));

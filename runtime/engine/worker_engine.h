@@ -19,7 +19,7 @@ struct WorkerOptions {
 
 class WorkerEngine final : public Engine {
  public:
-  WorkerEngine(const backend::Plugin& plugin, const std::string& device_id, const model::Model& model, uint32_t threads,
+  WorkerEngine(const backend::Plugin& plugin, const backend::Candidate& candidate, const model::Model& model, uint32_t threads,
                const EngineOptions& options, const WorkerOptions& worker, Pulse& pulse);
 
   uint64_t kv_bytes_used() const override { return kv_bytes_used_; }

@@ -36,7 +36,7 @@ struct Reply {
   uint32_t unusable_logits = 0;  // the failure is UnusableLogits
   uint32_t n_committed = 0;
   uint32_t n_message = 0;
-  uint32_t n_native = 0, n_packed = 0, n_converted = 0, reserved = 0;
+  uint32_t n_native = 0, n_packed = 0, n_converted = 0, n_cached = 0;
   uint64_t weight_bytes_owned = 0, kv_bytes_used = 0;
   double pack_seconds = 0;
 };

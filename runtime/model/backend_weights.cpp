@@ -1,4 +1,4 @@
-// model/backend_weights.cpp - negotiation per matrix, parallel packing, self-test.
+// model/backend_weights.cpp - negotiation per matrix, packing in parallel or from the cache, self-test.
 #include "model/backend_weights.h"
 
 #include <tbb/blocked_range.h>
@@ -7,9 +7,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <span>
+#include <utility>
 
 #include "base/error.h"
+#include "base/sha256.h"
 #include "bitnet/kit/ops.hpp"
+#include "model/packed_rows.h"
 
 namespace bitnet::model {
 namespace {
@@ -30,28 +34,32 @@ void for_row_pieces(const bn_tensor& w, uint32_t granule, F&& f) {
   tbb::parallel_for(0u, pieces, [&](uint32_t i) { f(i * size, std::min((i + 1) * size, w.rows)); });
 }
 
+uint64_t t2_row_bytes(const bn_tensor& w) { return (static_cast<uint64_t>(w.cols) + 3) / 4; }
+
 // The matrix in layout bn.t2, in memory of its own.
-AlignedBuffer convert_to_t2(const Matrix& matrix, bn_tensor& w) {
-  const uint64_t row_bytes = (static_cast<uint64_t>(w.cols) + 3) / 4;
-  AlignedBuffer buffer(row_bytes * w.rows);
-  for_row_pieces(w, 1,
+AlignedBuffer convert_to_t2(const Matrix& matrix) {
+  const uint64_t row_bytes = t2_row_bytes(matrix.tensor);
+  AlignedBuffer buffer(row_bytes * matrix.tensor.rows);
+  for_row_pieces(matrix.tensor, 1,
                  [&](uint32_t row0, uint32_t row1) { matrix.read_t2(row0, row1, buffer.as<uint8_t>() + row0 * row_bytes); });
-  w.format = &format_t2();
-  w.data = buffer.data();
-  w.bytes = row_bytes * w.rows;
-  w.flags = 0;
   return buffer;
 }
 
-AlignedBuffer pack(const bn_tensor& w, const char* name, backend::Ops& ops, bn_format& layout) {
+uint64_t packed_bytes(const bn_tensor& w, const char* name, const backend::Ops& ops) {
+  bn_error error{};
+  error.struct_size = sizeof error;
+  bn_format layout{};
+  layout.struct_size = sizeof layout;
+  uint64_t bytes = 0;
+  const bn_status status = ops.table().pack_size(ops.device(), &w, &bytes, &layout, &error);
+  if (status != BN_OK) throw BackendError(status, fmt::format("pack_size of {}: {}", name, backend::error_text(status, error)));
+  return bytes;
+}
+
+AlignedBuffer pack(const bn_tensor& w, const char* name, uint64_t bytes, const backend::Ops& ops) {
   const bn_kernels_v1& table = ops.table();
   bn_error error{};
   error.struct_size = sizeof error;
-  uint64_t bytes = 0;
-  layout = bn_format{};
-  layout.struct_size = sizeof layout;
-  bn_status status = table.pack_size(ops.device(), &w, &bytes, &layout, &error);
-  if (status != BN_OK) throw BackendError(status, fmt::format("pack_size of {}: {}", name, printable(error.message)));
   AlignedBuffer buffer(bytes);
   std::atomic<bn_status> failed{BN_OK};
   for_row_pieces(w, table.row_granule, [&](uint32_t row0, uint32_t row1) {
@@ -61,7 +69,7 @@ AlignedBuffer pack(const bn_tensor& w, const char* name, backend::Ops& ops, bn_f
     bn_status ok = BN_OK;
     if (s != BN_OK && failed.compare_exchange_strong(ok, s)) error = piece_error;
   });
-  if (failed != BN_OK) throw BackendError(failed, fmt::format("pack of {}: {}", name, printable(error.message)));
+  if (failed != BN_OK) throw BackendError(failed, fmt::format("pack of {}: {}", name, backend::error_text(failed, error)));
   return buffer;
 }
 
@@ -104,66 +112,179 @@ void self_test(const Matrix& matrix, const backend::Linear& linear, backend::Ops
   }
 }
 
+// How one matrix comes to the backend.
+enum class Way { kNative, kPack, kConvert };
+
+struct Plan {
+  const char* name;
+  const Matrix* matrix;
+  bn_tensor source;  // what the backend takes; its data is null when rows must be read as bn.t2 first
+  Way way;
+  store::PieceShape stored;  // of the packed or converted matrix
+};
+
 class Preparation {
  public:
-  Preparation(BackendWeights& result, backend::Ops& ops) : result_(result), ops_(ops) {}
+  Preparation(BackendWeights& result, backend::Ops& ops, store::PrepackCache* cache)
+      : result_(result), ops_(ops), cache_(cache) {}
 
-  backend::Linear prepare(const char* name, const Matrix& matrix) {
-    backend::Linear linear{name, matrix.tensor, matrix.tensor.data};
-    bn_tensor& w = linear.weight;
+  void plan(const char* name, const Matrix& matrix) {
+    Plan plan{name, &matrix, matrix.tensor, Way::kNative, {}};
+    bn_tensor& w = plan.source;
     int32_t answer = matrix.in_place() ? accepts(w) : BN_NO;
-    AlignedBuffer converted;
     if (answer == BN_NO) {
-      bn_tensor t2 = w;
-      t2.format = &format_t2();
-      t2.data = nullptr;
-      answer = accepts(t2);
+      w.format = &format_t2();
+      w.data = nullptr;
+      w.bytes = t2_row_bytes(w) * w.rows;
+      w.flags = 0;
+      answer = accepts(w);
       if (answer == BN_NO) {
         throw BackendError(BN_E_UNSUPPORTED, fmt::format("does not take {} {}x{}, neither as {} nor as bn.t2", name, w.rows,
                                                          w.cols, matrix.source->type->name));
       }
-      converted = convert_to_t2(matrix, w);
-      linear.packed = w.data;
     }
     if (answer == BN_PACK) {
-      bn_format layout;
-      AlignedBuffer packed = pack(w, name, ops_, layout);
-      linear.packed = packed.data();
-      w.data = nullptr;  // the source is not kept
-      keep(std::move(packed));
-      ++result_.n_packed;
-    } else if (converted.size() != 0) {
-      keep(std::move(converted));
-      ++result_.n_converted;
-    } else {
-      ++result_.n_native;
+      plan.way = Way::kPack;
+      plan.stored = {w.rows, w.cols, packed_bytes(w, matrix.source->name.c_str(), ops_)};
+    } else if (w.data == nullptr) {
+      plan.way = Way::kConvert;
+      plan.stored = {w.rows, w.cols, w.bytes};
     }
-    self_test(matrix, linear, ops_);
-    ops_.beat();
-    return linear;
+    plans_.push_back(plan);
+  }
+
+  // One entry per plan, in the same order.
+  std::vector<backend::Linear> prepare() {
+    for (const Plan& p : plans_) {
+      ++(p.way == Way::kNative ? result_.n_native : p.way == Way::kPack ? result_.n_packed : result_.n_converted);
+      if (p.way != Way::kNative) shapes_.push_back(p.stored);
+    }
+    std::vector<backend::Linear> linears;
+    if (shapes_.empty()) cache_ = nullptr;
+    if (cache_ != nullptr) layout_ = layout();
+    if (cache_ == nullptr || !from_cache(linears)) linears = made();
+    return linears;
   }
 
  private:
   int32_t accepts(const bn_tensor& w) const { return ops_.table().accepts(ops_.device(), &w); }
-  void keep(AlignedBuffer buffer) {
-    result_.bytes_owned += buffer.size();
-    result_.buffers.push_back(std::move(buffer));
+
+  // The fingerprint of everything in the file: of each kind of packing that occurs, and bn.t2 where that is kept.
+  std::string layout() const {
+    bool from_t2 = false, in_place = false, converted = false;
+    for (const Plan& p : plans_) {
+      from_t2 |= p.way == Way::kPack && p.source.data == nullptr;
+      in_place |= p.way == Way::kPack && p.source.data != nullptr;
+      converted |= p.way == Way::kConvert;
+    }
+    std::string text;
+    if (from_t2) text += "t2 " + layout_fingerprint(ops_, format_t2()) + "\n";
+    if (in_place) text += "i2s128 " + layout_fingerprint(ops_, format_i2s128()) + "\n";
+    if (converted) text += "bn.t2\n";
+    return sha256_hex({reinterpret_cast<const uint8_t*>(text.data()), text.size()}).substr(0, 32);
+  }
+
+  static backend::Linear linear_of(const Plan& p, const void* data) {
+    backend::Linear linear{p.name, p.source, data};
+    linear.weight.data = p.way == Way::kPack ? nullptr : data;  // the source of packing is not kept
+    return linear;
+  }
+
+  // False: there is no file, or it turned out to be wrong and is gone.
+  bool from_cache(std::vector<backend::Linear>& linears) {
+    result_.cached = cache_->find(layout_, shapes_);
+    if (result_.cached == nullptr) return false;
+    std::string fault;
+    try {
+      fault = wrong_rows();
+      size_t piece = 0;
+      for (const Plan& p : plans_) {
+        linears.push_back(linear_of(p, p.way == Way::kNative ? p.source.data : result_.cached->piece(piece++).data()));
+        if (fault.empty()) self_test(*p.matrix, linears.back(), ops_);
+        ops_.beat();
+      }
+    } catch (const BackendError& e) {  // made anew, the plugin may still be right
+      fault = e.what();
+    }
+    if (fault.empty()) {
+      result_.n_cached = static_cast<uint32_t>(shapes_.size());
+      return true;
+    }
+    linears.clear();
+    result_.cached.reset();
+    cache_->discard(layout_, fault);
+    return false;
+  }
+
+  // Empty, or which piece of the file is not what the model and the plugin make today.
+  std::string wrong_rows() const {
+    std::vector<std::pair<const Plan*, std::span<const uint8_t>>> pieces;
+    for (const Plan& p : plans_) {
+      if (p.way != Way::kNative) pieces.emplace_back(&p, result_.cached->piece(pieces.size()));
+    }
+    std::atomic<size_t> wrong{pieces.size()};
+    tbb::parallel_for(size_t{0}, pieces.size(), [&](size_t i) {
+      const auto& [plan, stored] = pieces[i];
+      const bool same = plan->way == Way::kPack ? rows_are_packed(*plan->matrix, plan->source, ops_, stored)
+                                                : rows_are_t2(*plan->matrix, stored);
+      if (!same) wrong = i;
+    });
+    if (wrong == pieces.size()) return {};
+    return fmt::format("rows of matrix {} ({}) differ from the model's", wrong.load(), pieces[wrong].first->name);
+  }
+
+  std::vector<backend::Linear> made() {
+    std::vector<backend::Linear> linears;
+    std::vector<const void*> data;
+    for (const Plan& p : plans_) {
+      const void* at = p.source.data;
+      if (p.way != Way::kNative) {
+        result_.buffers.push_back(p.way == Way::kPack ? packed(p) : convert_to_t2(*p.matrix));
+        result_.bytes_owned += result_.buffers.back().size();
+        at = result_.buffers.back().data();
+        data.push_back(at);
+      }
+      linears.push_back(linear_of(p, at));
+      self_test(*p.matrix, linears.back(), ops_);
+      ops_.beat();
+    }
+    if (cache_ != nullptr) cache_->keep(layout_, shapes_, data);
+    return linears;
+  }
+
+  AlignedBuffer packed(const Plan& p) const {
+    if (p.source.data != nullptr) return pack(p.source, p.matrix->source->name.c_str(), p.stored.bytes, ops_);
+    const AlignedBuffer t2 = convert_to_t2(*p.matrix);
+    bn_tensor w = p.source;
+    w.data = t2.data();
+    return pack(w, p.matrix->source->name.c_str(), p.stored.bytes, ops_);
   }
 
   BackendWeights& result_;
   backend::Ops& ops_;
+  store::PrepackCache* cache_;
+  std::string layout_;
+  std::vector<Plan> plans_;
+  std::vector<store::PieceShape> shapes_;  // of the plans that are not native
 };
 
 }  // namespace
 
-BackendWeights prepare_weights(const Weights& weights, backend::Ops& ops) {
+BackendWeights prepare_weights(const Weights& weights, backend::Ops& ops, store::PrepackCache* cache) {
   BackendWeights result;
-  Preparation p(result, ops);
+  Preparation p(result, ops, cache);
   for (const Layer& layer : weights.layers) {
-    result.layers.push_back({p.prepare("attn_q", layer.attn_q), p.prepare("attn_k", layer.attn_k),
-                             p.prepare("attn_v", layer.attn_v), p.prepare("attn_output", layer.attn_output),
-                             p.prepare("ffn_gate", layer.ffn_gate), p.prepare("ffn_up", layer.ffn_up),
-                             p.prepare("ffn_down", layer.ffn_down)});
+    p.plan("attn_q", layer.attn_q);
+    p.plan("attn_k", layer.attn_k);
+    p.plan("attn_v", layer.attn_v);
+    p.plan("attn_output", layer.attn_output);
+    p.plan("ffn_gate", layer.ffn_gate);
+    p.plan("ffn_up", layer.ffn_up);
+    p.plan("ffn_down", layer.ffn_down);
+  }
+  const std::vector<backend::Linear> l = p.prepare();
+  for (size_t i = 0; i < l.size(); i += 7) {
+    result.layers.push_back({l[i], l[i + 1], l[i + 2], l[i + 3], l[i + 4], l[i + 5], l[i + 6]});
   }
   return result;
 }

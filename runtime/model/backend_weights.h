@@ -5,17 +5,23 @@
 // on row ranges. Then eight rows of every matrix are multiplied by the backend and compared with the SDK's reference, bit for
 // bit (exact-1 only): a wrong layout dies here and not in the text.
 //
-// Memory  native: nothing is copied. Packed and converted matrices are owned here. Both sources must outlive the object.
+// With a cache, what was packed or converted is kept on disk and mapped at the next start. Sixteen rows of every matrix of the
+// file are then made again and compared; a file that is wrong is removed and made anew.
+//
+// Memory  native: nothing is copied. Packed and converted matrices are owned or mapped here. Both sources must outlive the
+//         object.
 // Errors  backend::BackendError{UNSUPPORTED} naming matrix, format and shape; the plugin's own error from pack;
 //         BackendError{INTERNAL} when the self-test fails.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "backend/device.h"
 #include "backend/ops.h"
 #include "base/aligned_buffer.h"
 #include "model/weights.h"
+#include "store/prepack_cache.h"
 
 namespace bitnet::model {
 
@@ -27,9 +33,12 @@ struct BackendWeights {
   std::vector<LinearLayer> layers;
   std::vector<AlignedBuffer> buffers;                    // packed and converted matrices
   uint32_t n_native = 0, n_packed = 0, n_converted = 0;  // matrices by way of use; converted: native bn.t2
+  uint32_t n_cached = 0;                                 // of the packed and converted ones, those mapped from the cache
   uint64_t bytes_owned = 0;
+  std::unique_ptr<store::PrepackFile> cached;
 };
 
-BackendWeights prepare_weights(const Weights& weights, backend::Ops& ops);
+// cache: null for none.
+BackendWeights prepare_weights(const Weights& weights, backend::Ops& ops, store::PrepackCache* cache = nullptr);
 
 }  // namespace bitnet::model

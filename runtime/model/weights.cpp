@@ -231,6 +231,25 @@ const bn_format& format_i2s128() {
   return format;
 }
 
+std::vector<backend::MatrixShape> matrix_shapes(const Weights& weights) {
+  std::vector<backend::MatrixShape> shapes;
+  for (const Layer& l : weights.layers) {
+    for (const Matrix* m : {&l.attn_q, &l.attn_k, &l.attn_v, &l.attn_output, &l.ffn_gate, &l.ffn_up, &l.ffn_down}) {
+      const bn_tensor& w = m->tensor;
+      const auto same = [&](const backend::MatrixShape& s) {
+        return s.rows == w.rows && s.cols == w.cols && s.format == w.format;
+      };
+      const auto at = std::find_if(shapes.begin(), shapes.end(), same);
+      if (at == shapes.end()) {
+        shapes.push_back({w.rows, w.cols, 1, w.format});
+      } else {
+        ++at->count;
+      }
+    }
+  }
+  return shapes;
+}
+
 void Matrix::read_t2(uint32_t row0, uint32_t row1, uint8_t* dst) const {
   std::vector<int8_t> trits(tensor.cols);
   for (uint32_t row = row0; row < row1; ++row) {

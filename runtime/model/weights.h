@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/scores.h"
 #include "bitnet/model.h"
 #include "gguf/reader.h"
 #include "model/config.h"
@@ -45,6 +46,9 @@ struct Weights {
   uint64_t matrix_bytes = 0;  // of the block matrices, as stored
   uint64_t head_bytes = 0;    // of the output head, as stored
 };
+
+// The ternary matrices of the model by shape and layout, in the order of their first appearance.
+std::vector<backend::MatrixShape> matrix_shapes(const Weights& weights);
 
 const bn_format& format_t2();
 const bn_format& format_i2s128();

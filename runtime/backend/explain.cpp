@@ -1,0 +1,185 @@
+// backend/explain.cpp - asks the devices, lets the policy decide, prints both.
+#include "backend/explain.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "backend/device.h"
+
+namespace bitnet::backend {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+using Accepts = int32_t(BN_CALL*)(bn_device*, const bn_tensor*);
+
+const char* answer_name(int32_t answer) { return answer == BN_NATIVE ? "native" : answer == BN_PACK ? "pack" : "no"; }
+
+// The layout every plugin takes.
+const bn_format& t2() {
+  static const bn_format format = [] {
+    static constexpr uint8_t kFingerprint[16] = BN_FINGERPRINT_T2;
+    bn_format f{};
+    f.struct_size = sizeof f;
+    f.bits_num = 2;
+    f.bits_den = 1;
+    f.align = f.tile_rows = 1;
+    f.tile_cols = 4;
+    std::copy_n("bn.t2", 6, f.id);
+    std::copy_n(kFingerprint, 16, f.fingerprint);
+    return f;
+  }();
+  return format;
+}
+
+// What one device says about one shape; "convert": takes it as bn.t2 only.
+struct ShapeAnswer {
+  MatrixShape shape;
+  std::string answer;
+};
+
+struct DeviceAnswers {
+  std::string problem;  // cannot be opened or asked; empty: none
+  std::string tier;     // that was asked
+  std::vector<ShapeAnswer> shapes;
+};
+
+std::string ask(Accepts accepts, bn_device* device, const MatrixShape& shape) {
+  bn_tensor w{};
+  w.struct_size = sizeof w;
+  w.role = BN_T_ATTN_Q;
+  w.dtype = BN_DT_TERNARY;
+  w.rows = shape.rows;
+  w.cols = shape.cols;
+  w.n_scales = 1;
+  w.format = shape.format;
+  if (const int32_t answer = accepts(device, &w); answer != BN_NO) return answer_name(answer);
+  w.format = &t2();
+  return accepts(device, &w) == BN_NO ? "no" : "convert";
+}
+
+DeviceAnswers ask_device(const Plugin& plugin, const std::string& id, const std::string& tier,
+                         const std::vector<MatrixShape>& shapes) {
+  DeviceAnswers answers;
+  try {
+    const OpenDevice device(plugin, id);
+    const bn_engine_v1* engine = tier == "kernels" ? nullptr : device.engine();
+    const bn_kernels_v1* kernels = engine != nullptr ? nullptr : device.kernels();
+    const Accepts accepts = engine != nullptr ? engine->accepts : kernels != nullptr ? kernels->accepts : nullptr;
+    answers.tier = engine != nullptr ? "engine" : kernels != nullptr ? "kernels" : "";
+    if (answers.tier.empty()) answers.problem = "offers neither bn.engine/1 nor bn.kernels/1";
+    for (const MatrixShape& shape : shapes) {
+      if (accepts != nullptr) answers.shapes.push_back({shape, ask(accepts, device.handle(), shape)});
+    }
+  } catch (const BackendError& error) {
+    answers.problem = error.what();
+  }
+  return answers;
+}
+
+// "2 x bn.t2 2560x6912 pack"
+std::string shape_text(const ShapeAnswer& a) {
+  return fmt::format("{}x{} {} ({} of them): {}", a.shape.rows, a.shape.cols, a.shape.format->id, a.shape.count, a.answer);
+}
+
+const Score* find_score(const PolicyInput& input, const Candidate& c) {
+  for (const Score& s : input.options.scores) {
+    if (s.plugin == c.plugin && s.device == c.device) return &s;
+  }
+  return nullptr;
+}
+
+std::string score_line(const Score& score) {
+  return score.gb_per_second > 0 ? fmt::format("{} ({})", score_text(score), age_text(score.measured_at)) : score_text(score);
+}
+
+std::vector<std::string> list_of(const PolicyInput& input) {
+  return input.requested.empty() ? std::vector<std::string>{"auto"} : input.requested;
+}
+
+std::string candidate_text(const Registry& registry, const Explanation& e, const Candidate& c, const Considered& line,
+                           size_t number) {
+  const Plugin& plugin = registry.plugins()[c.plugin];
+  std::string out = fmt::format("{}. {} {} on device {}{}: {} ({})\n", number, c.name, plugin.version, c.device,
+                                c.tier.empty() ? "" : ", tier " + c.tier, verdict_name(line.verdict), line.reason);
+  if (const Score* score = find_score(e.input, c)) out += fmt::format("     speed    {}\n", score_line(*score));
+  const DeviceAnswers answers = ask_device(plugin, c.device, c.tier, e.shapes);
+  if (!answers.problem.empty()) return out + fmt::format("     problem  {}\n", answers.problem);
+  out += fmt::format("     tier     {}, {}\n", answers.tier, plugin.numerics);
+  for (const ShapeAnswer& a : answers.shapes) out += fmt::format("     weights  {}\n", shape_text(a));
+  return out;
+}
+
+Json score_json(const Score* score) {
+  if (score == nullptr) return nullptr;
+  return {{"gb_per_second", score->gb_per_second > 0 ? Json(score->gb_per_second) : Json()},
+          {"measured_at", score->measured_at},
+          {"crashed", score->crashed}};
+}
+
+Json candidate_json(const Registry& registry, const Explanation& e, const Candidate& c, const Considered& line) {
+  const Plugin& plugin = registry.plugins()[c.plugin];
+  const DeviceAnswers answers = ask_device(plugin, c.device, c.tier, e.shapes);
+  Json shapes = Json::array();
+  for (const ShapeAnswer& a : answers.shapes) {
+    shapes.push_back({{"rows", a.shape.rows},
+                      {"cols", a.shape.cols},
+                      {"count", a.shape.count},
+                      {"format", a.shape.format->id},
+                      {"answer", a.answer}});
+  }
+  return {{"backend", c.name},
+          {"id", plugin.id},
+          {"version", plugin.version},
+          {"device", c.device},
+          {"tier", answers.tier.empty() ? Json() : Json(answers.tier)},
+          {"numerics", plugin.numerics},
+          {"mock", plugin.kind == "test"},
+          {"verdict", verdict_name(line.verdict)},
+          {"reason", line.reason},
+          {"score", score_json(find_score(e.input, c))},
+          {"weights", shapes},
+          {"problem", answers.problem.empty() ? Json() : Json(answers.problem)}};
+}
+
+}  // namespace
+
+std::string explain_text(const Registry& registry, const Explanation& e) {
+  const Order order = order_candidates(e.input.plugins, e.input.requested, e.input.options);
+  const Decision decision = next_candidate(order, e.input.options.strict, {});
+  std::string out =
+      fmt::format("model {} ({}), {} threads, list {}\n", printable(e.model, 200),
+                  e.quantization.empty() ? "no weights" : e.quantization, e.threads, fmt::join(list_of(e.input), ","));
+  for (size_t i = 0; i < order.candidates.size(); ++i) {
+    out += candidate_text(registry, e, order.candidates[i], decision.considered[i], i + 1);
+  }
+  if (order.candidates.empty()) out += decision.message + "\n";
+  if (order.candidates.size() < decision.considered.size()) out += "not used:\n";
+  for (size_t i = order.candidates.size(); i < decision.considered.size(); ++i) {
+    const Considered& line = decision.considered[i];
+    out += fmt::format("   {}: {}{}\n", line.name, line.reason, line.asked ? " (asked for)" : "");
+  }
+  return out;
+}
+
+std::string explain_json(const Registry& registry, const Explanation& e) {
+  const Order order = order_candidates(e.input.plugins, e.input.requested, e.input.options);
+  const Decision decision = next_candidate(order, e.input.options.strict, {});
+  Json out = {{"schema", 1},
+              {"model", e.model},
+              {"quantization", e.quantization.empty() ? Json() : Json(e.quantization)},
+              {"threads", e.threads},
+              {"list", list_of(e.input)},
+              {"chain", Json::array()},
+              {"left_out", Json::array()}};
+  for (size_t i = 0; i < order.candidates.size(); ++i) {
+    out["chain"].push_back(candidate_json(registry, e, order.candidates[i], decision.considered[i]));
+  }
+  for (size_t i = order.candidates.size(); i < decision.considered.size(); ++i) {
+    const Considered& line = decision.considered[i];
+    out["left_out"].push_back({{"backend", line.name}, {"reason", line.reason}, {"asked", line.asked}});
+  }
+  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace bitnet::backend

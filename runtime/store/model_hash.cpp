@@ -1,0 +1,73 @@
+// store/model_hash.cpp - looks the file's identity up in a state file, else hashes and notes it.
+#include "store/model_hash.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "base/mapped_file.h"
+#include "base/sha256.h"
+#include "base/state_file.h"
+
+namespace bitnet::store {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMaxRemembered = 256;
+
+// Empty when the file cannot be looked at.
+std::string identity_of(const std::string& path) {
+  struct stat s {};
+  if (::stat(path.c_str(), &s) != 0) return {};
+  return fmt::format("{}:{}:{}:{}.{:09}:{}.{:09}", s.st_dev, s.st_ino, s.st_size, s.st_mtim.tv_sec, s.st_mtim.tv_nsec,
+                     s.st_ctim.tv_sec, s.st_ctim.tv_nsec);
+}
+
+// A file changed in this moment may change again within the grain of its times.
+bool is_settled(const std::string& path) {
+  struct stat s {};
+  return ::stat(path.c_str(), &s) == 0 && std::time(nullptr) - std::max(s.st_mtim.tv_sec, s.st_ctim.tv_sec) >= 2;
+}
+
+bool is_hash(const json& value) {
+  if (!value.is_string()) return false;
+  const std::string& text = value.get_ref<const std::string&>();
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos;
+}
+
+void forget_oldest(json& hashes) {
+  while (hashes.size() > kMaxRemembered) {
+    auto oldest = hashes.begin();
+    for (auto at = hashes.begin(); at != hashes.end(); ++at) {
+      const auto age = [](const json& entry) { return entry.is_object() ? entry.value("hashed_at", json(0)) : json(0); };
+      if (age(*at) < age(*oldest)) oldest = at;
+    }
+    hashes.erase(oldest);
+  }
+}
+
+}  // namespace
+
+std::string model_sha256(const std::string& path) {
+  const StateFile state("model_hashes.json", 1);
+  const std::string identity = identity_of(path);
+  const json known = state.read();
+  if (const auto at = known.find(identity); at != known.end() && at->is_object() && is_hash(at->value("sha256", json()))) {
+    return at->value("sha256", "");
+  }
+  const MappedFile file(path);
+  std::string hash = sha256_hex({file.data(), static_cast<size_t>(file.size())});
+  if (!identity.empty() && identity == identity_of(path) && is_settled(path)) {
+    state.update([&](json& hashes) {
+      hashes[identity] = {{"sha256", hash}, {"hashed_at", static_cast<int64_t>(std::time(nullptr))}};
+      forget_oldest(hashes);
+    });
+  }
+  return hash;
+}
+
+}  // namespace bitnet::store

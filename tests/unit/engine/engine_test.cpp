@@ -1,0 +1,290 @@
+// unit/engine/engine_test.cpp - append, decode, truncate, outputs, keys and values, cancel: the same on every kind of engine.
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "backend/registry.h"
+#include "engine/engine_thread.h"
+#include "engine/worker_engine.h"
+
+namespace bitnet::engine {
+namespace {
+
+const std::string kModel = std::string(BITNET_TEST_DATA) + "/families/bitnet_b158_relu2/model.gguf";
+const std::vector<int32_t> kPrompt = {1, 17, 300, 4, 5, 99, 7};
+
+const model::Model& the_model() {
+  static const model::Model model(kModel);
+  return model;
+}
+
+const backend::Registry& registry() {
+  static const backend::Registry found = [] {
+    backend::DiscoveryOptions options;
+    options.dirs = {BITNET_PLUGIN_DIR};
+    options.program_path = BITNET_RUN;
+    return backend::Registry::discover(options);
+  }();
+  return found;
+}
+
+struct Kind {
+  const char* name;
+  const char* plugin;
+  const char* tier;
+  bool worker;
+};
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+
+class EngineTest : public testing::TestWithParam<Kind> {
+ protected:
+  std::unique_ptr<Engine> open(uint32_t n_ctx = 64, uint32_t max_batch = 16) {
+    const backend::Plugin* plugin = registry().find(GetParam().plugin);
+    if (plugin == nullptr || !plugin->usable) throw std::runtime_error(std::string(GetParam().plugin) + " is not usable");
+    EngineOptions options;
+    options.n_ctx = n_ctx;
+    options.max_batch = max_batch;
+    if (plugin->kind == "test")
+      options.device_options = std::string(R"({"mode":"faithful","tier":")") + GetParam().tier + "\"}";
+    backend::Candidate candidate{};
+    candidate.name = plugin->name;
+    candidate.device = plugin->devices.front().id;
+    candidate.tier = GetParam().tier;
+    if (!GetParam().worker) return load_engine(*plugin, candidate, the_model(), team_, options, pulse_);
+    return std::make_unique<WorkerEngine>(*plugin, candidate, the_model(), 2, options,
+                                          WorkerOptions{std::string(BITNET_BINARY_DIR) + "/libexec/bitnet/bn_worker", true},
+                                          pulse_);
+  }
+
+  std::vector<float> rows(Engine& engine, std::span<const int32_t> tokens, uint32_t first) {
+    std::vector<float> logits((tokens.size() - first) * engine.n_vocab());
+    Output output;
+    output.first = first;
+    output.logits = logits.data();
+    engine.append(tokens, &output, pulse_);
+    return logits;
+  }
+
+  bn_sampler sampler(float temperature, std::vector<int32_t>& stop) {
+    bn_sampler s{};
+    s.struct_size = sizeof s;
+    s.top_k = 40;
+    s.temperature = temperature;
+    s.top_p = 0.95f;
+    s.min_p = 0.02f;
+    s.seed = 11;
+    s.stop = stop.data();
+    s.n_stop = stop.size();
+    return s;
+  }
+
+  std::vector<int32_t> decode(Engine& engine, const bn_sampler& s, uint32_t steps) {
+    std::vector<int32_t> tokens(steps);
+    uint32_t n = 0;
+    engine.decode(s, steps, tokens.data(), n, pulse_);
+    tokens.resize(n);
+    return tokens;
+  }
+
+  ThreadTeam team_{2};
+  Pulse pulse_;
+};
+
+TEST_P(EngineTest, DecodeInAnyPiecesSamplesWhatItsLogitsSay) {
+  std::vector<int32_t> stop;
+  for (const float temperature : {0.0f, 0.9f}) {
+    const bn_sampler s = sampler(temperature, stop);
+    const auto at_once = open();
+    at_once->append(kPrompt, nullptr, pulse_);
+    const std::vector<int32_t> tokens = decode(*at_once, s, 12);
+    ASSERT_EQ(tokens.size(), 12u);
+    const auto stepwise = open();
+    stepwise->append(kPrompt, nullptr, pulse_);
+    std::vector<int32_t> again;
+    for (const uint32_t steps : {1u, 4u, 7u}) {
+      for (const int32_t token : decode(*stepwise, s, steps)) again.push_back(token);
+    }
+    EXPECT_EQ(again, tokens);
+    EXPECT_EQ(stepwise->size(), kPrompt.size() + 12);
+    // The logits behind the tokens, computed in one go, say the same.
+    std::vector<int32_t> all = kPrompt;
+    all.insert(all.end(), tokens.begin(), tokens.end());
+    const auto whole = open();
+    const std::vector<float> logits = rows(*whole, all, 0);
+    std::vector<float> last(whole->n_vocab());
+    stepwise->last_logits(last.data(), pulse_);
+    EXPECT_TRUE(std::equal(last.begin(), last.end(), logits.end() - static_cast<ptrdiff_t>(last.size())));
+    if (temperature > 0) continue;
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      const auto row = logits.begin() + static_cast<ptrdiff_t>((kPrompt.size() + i - 1) * last.size());
+      EXPECT_EQ(tokens[i], std::max_element(row, row + static_cast<ptrdiff_t>(last.size())) - row) << i;
+    }
+  }
+}
+
+TEST_P(EngineTest, ForgettingAndGoingOnIsAsIfNothingHadBeenThere) {
+  std::vector<int32_t> stop;
+  const bn_sampler s = sampler(0.9f, stop);
+  const auto straight = open(), detour = open();
+  const std::vector<float> expected = rows(*straight, kPrompt, 0);
+  detour->append(std::span(kPrompt).first(4), nullptr, pulse_);
+  decode(*detour, s, 9);
+  detour->truncate(4);
+  EXPECT_EQ(detour->size(), 4u);
+  const std::vector<float> got = rows(*detour, std::span(kPrompt).subspan(4), 0);
+  EXPECT_TRUE(std::equal(got.begin(), got.end(), expected.begin() + static_cast<ptrdiff_t>(4 * straight->n_vocab())));
+  detour->truncate(0);
+  EXPECT_EQ(rows(*detour, kPrompt, 0), expected);
+}
+
+TEST_P(EngineTest, DecodeEndsWithAStopTokenAndWithTheContext) {
+  std::vector<int32_t> stop;
+  const auto engine = open(20);
+  engine->append(kPrompt, nullptr, pulse_);
+  const std::vector<int32_t> free = decode(*engine, sampler(0, stop), 13);
+  EXPECT_EQ(free.size(), 13u);
+  EXPECT_EQ(decode(*engine, sampler(0, stop), 5).size(), 0u) << "the context is full";
+  stop = {free[2]};
+  engine->truncate(static_cast<uint32_t>(kPrompt.size()));
+  const std::vector<int32_t> stopped = decode(*engine, sampler(0, stop), 13);
+  const auto end = std::find(free.begin(), free.end(), free[2]) + 1;
+  EXPECT_EQ(stopped, std::vector<int32_t>(free.begin(), end));
+}
+
+TEST_P(EngineTest, TheBestOfTheLogitsAndTheirNormaliserAreExact) {
+  const auto a = open(), b = open();
+  const uint32_t n_vocab = a->n_vocab(), k = 9;
+  const std::vector<float> logits = rows(*a, kPrompt, 5);
+  std::vector<int32_t> id(2 * k);
+  std::vector<float> best(2 * k), z(4);
+  Output output;
+  output.first = 5;
+  output.top_k = k;
+  output.top_id = id.data();
+  output.top_logit = best.data();
+  output.z = z.data();
+  b->append(kPrompt, &output, pulse_);
+  for (uint32_t row = 0; row < 2; ++row) {
+    const float* all = logits.data() + static_cast<size_t>(row) * n_vocab;
+    std::vector<int32_t> order(n_vocab);
+    for (uint32_t i = 0; i < n_vocab; ++i) order[i] = static_cast<int32_t>(i);
+    std::stable_sort(order.begin(), order.end(), [&](int32_t x, int32_t y) { return all[x] > all[y]; });
+    for (uint32_t i = 0; i < k; ++i) {
+      EXPECT_EQ(id[row * k + i], order[i]) << row << ' ' << i;
+      EXPECT_EQ(best[row * k + i], all[order[i]]);
+    }
+    EXPECT_EQ(z[2 * row], best[row * k]);
+    double sum = 0;
+    for (uint32_t i = 0; i < n_vocab; ++i) sum += std::exp(static_cast<double>(all[i] - z[2 * row]));
+    EXPECT_NEAR(z[2 * row + 1], sum, 1e-4 * sum);
+  }
+}
+
+TEST_P(EngineTest, ARequestToStopLeavesTheTokensAsTheyWere) {
+  const auto engine = open(64, 4);
+  const std::vector<float> expected = rows(*engine, kPrompt, 6);
+  Pulse stopped;
+  stopped.request_stop();
+  std::vector<float> logits(engine->n_vocab());
+  Output output;
+  output.first = 2;
+  output.logits = logits.data();
+  const std::vector<int32_t> more = {9, 8, 7};
+  try {
+    engine->append(more, &output, stopped);
+    FAIL() << "not stopped";
+  } catch (const backend::BackendError& e) {
+    EXPECT_EQ(e.code(), BN_E_CANCELLED) << e.what();
+  }
+  if (GetParam().worker) return;  // a worker that did not stop in time has been killed
+  EXPECT_EQ(engine->size(), kPrompt.size());
+  engine->truncate(6);
+  EXPECT_EQ(rows(*engine, std::span(kPrompt).subspan(6), 0), expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, EngineTest,
+                         testing::Values(Kind{"portable", "cpu_portable", "kernels", false},
+                                         Kind{"mock_kernels", "mock", "kernels", false},
+                                         Kind{"mock_engine", "mock", "engine", false},
+                                         Kind{"worker", "cpu_portable", "kernels", true}),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+// Between exact-1 engines keys and values may travel: what follows has the same bits.
+TEST(KeysAndValues, GoFromOneComposedEngineToAnother) {
+  ThreadTeam team(1);
+  Pulse pulse;
+  for (const uint32_t dtype : {BN_DT_F32, BN_DT_F16}) {
+    const backend::Plugin* plugin = registry().find("cpu_portable");
+    backend::Candidate candidate{};
+    candidate.device = plugin->devices.front().id;
+    EngineOptions options;
+    options.n_ctx = 300;
+    options.kv_dtype = dtype;
+    const auto from = load_engine(*plugin, candidate, the_model(), team, options, pulse);
+    const auto to = load_engine(*plugin, candidate, the_model(), team, options, pulse);
+    std::vector<int32_t> tokens(140);  // more than a page
+    for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>(i * 7 % 300);
+    from->append(tokens, nullptr, pulse);
+    std::vector<float> expected(from->n_vocab()), got(from->n_vocab());
+    from->last_logits(expected.data(), pulse);
+    const uint32_t given = 139;
+    std::vector<uint8_t> memory(from->kv_bytes(given));
+    from->read_kv(0, given, memory.data());
+    to->write_kv(std::span(tokens).first(given), memory.data());
+    EXPECT_EQ(to->size(), given);
+    to->append(std::span(tokens).subspan(given), nullptr, pulse);
+    to->last_logits(got.data(), pulse);
+    EXPECT_EQ(got, expected);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- the watched thread
+TEST(EngineThread, PassesErrorsOnAndGoesOn) {
+  EngineThread thread;
+  int value = 0;
+  thread.run(5, nullptr, [&](Pulse&) { value = 1; });
+  EXPECT_EQ(value, 1);
+  EXPECT_THROW(thread.run(5, nullptr, [](Pulse&) { throw backend::BackendError(BN_E_BUSY, "busy"); }), backend::BackendError);
+  try {
+    thread.run(5, nullptr, [](Pulse&) { throw 42; });
+    FAIL();
+  } catch (const backend::BackendError& e) {
+    EXPECT_EQ(e.code(), BN_E_INTERNAL);
+  }
+  thread.run(5, nullptr, [&](Pulse&) { value = 2; });
+  EXPECT_EQ(value, 2);
+  EXPECT_FALSE(thread.abandoned());
+}
+
+TEST(EngineThread, OneThatStopsWhenToldIsNotAbandoned) {
+  EngineThread thread;
+  EXPECT_THROW(thread.run(0.1, nullptr,
+                          [](Pulse& pulse) {
+                            while (!pulse.stop_requested()) std::this_thread::yield();
+                          }),
+               backend::BackendError);
+  EXPECT_FALSE(thread.abandoned());
+  thread.run(5, nullptr, [](Pulse&) {});
+}
+
+TEST(EngineThread, BeatsKeepItAliveAndTheStopFlagReachesIt) {
+  EngineThread thread;
+  std::atomic<bool> stop{false};
+  bool stopped = false;
+  thread.run(0.2, &stop, [&](Pulse& pulse) {
+    const auto start = std::chrono::steady_clock::now();
+    while (!pulse.stop_requested()) {
+      pulse.beat();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      if (std::chrono::steady_clock::now() - start > std::chrono::milliseconds(500)) stop = true;
+    }
+    stopped = true;
+  });
+  EXPECT_TRUE(stopped);
+}
+
+}  // namespace
+}  // namespace bitnet::engine
