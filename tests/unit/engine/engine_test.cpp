@@ -210,7 +210,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, EngineTest,
                                          Kind{"mock_kernels", "mock", "kernels", false},
                                          Kind{"mock_engine", "mock", "engine", false},
                                          Kind{"worker", "cpu_portable", "kernels", true}),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& kind) { return std::string(kind.param.name); });
 
 // Between exact-1 engines keys and values may travel: what follows has the same bits.
 TEST(KeysAndValues, GoFromOneComposedEngineToAnother) {
