@@ -69,7 +69,7 @@ class EndToEnd {
     const auto start = Clock::now();
     session->append(tokens, n - 1, logits_.data(), engine::Session::Stage::kPrefill);
     const double seconds = seconds_since(start);
-    result_.kv_bytes = std::max(result_.kv_bytes, session->engine().kv_bytes());
+    result_.kv_bytes = std::max(result_.kv_bytes, session->kv_bytes());
     if (test != nullptr) note(*test, n, {seconds});
   }
 
@@ -84,7 +84,7 @@ class EndToEnd {
       session->append(all.subspan(kShortPrompt + i, 1), 0, logits_.data(), engine::Session::Stage::kDecode);
       steps.push_back(seconds_since(start));
     }
-    result_.kv_bytes = std::max(result_.kv_bytes, session->engine().kv_bytes());
+    result_.kv_bytes = std::max(result_.kv_bytes, session->kv_bytes());
     if (test != nullptr) note(*test, n, steps);
   }
 

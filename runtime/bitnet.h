@@ -11,12 +11,13 @@
 // Errors  exceptions of type bitnet::Error; each header says which kinds.
 #pragma once
 
-#include "backend/listing.h"      // what "backends list" prints
-#include "backend/priority.h"     // the order in which backends are tried
-#include "backend/registry.h"     // plugins found on this machine
-#include "base/error.h"           // Error, printable()
-#include "base/log.h"             // lines on stderr
-#include "engine/generate.h"      // prompt in, text out
-#include "engine/session.h"       // a sequence on a backend, with fallback
-#include "model/model.h"          // a model file, opened and checked
-#include "tokenizer/tokenizer.h"  // text to ids and back
+#include "backend/listing.h"       // what "backends list" prints
+#include "backend/priority.h"      // the order in which backends are tried
+#include "backend/registry.h"      // plugins found on this machine
+#include "base/error.h"            // Error, printable()
+#include "base/log.h"              // lines on stderr
+#include "engine/engine_thread.h"  // whether a backend hangs for ever
+#include "engine/generate.h"       // prompt in, text out
+#include "engine/session.h"        // a sequence on a backend, with fallback
+#include "model/model.h"           // a model file, opened and checked
+#include "tokenizer/tokenizer.h"   // text to ids and back

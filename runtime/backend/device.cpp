@@ -125,4 +125,8 @@ const bn_engine_v1* OpenDevice::engine() const {
   return e;
 }
 
+const void* OpenDevice::interface(const char* id) const {
+  return device_ == nullptr ? nullptr : table_->get_interface(device_, id);
+}
+
 }  // namespace bitnet::backend

@@ -47,6 +47,8 @@ class OpenDevice {
   // or BackendError{BN_E_INTERNAL} is thrown. They are valid until the device is closed.
   const bn_kernels_v1* kernels() const;
   const bn_engine_v1* engine() const;
+  // Any other table by its id, unchecked; null when it is not offered.
+  const void* interface(const char* id) const;
 
   // Forgets the device without closing it: for one that was lost or hangs.
   void abandon() { device_ = nullptr; }

@@ -37,9 +37,9 @@ Ops::Ops(const bn_kernels_v1* table, bn_device* device, ThreadTeam& team)
   for (uint32_t i = 0; i < team.size(); ++i) scratch_.emplace_back(bytes);
 }
 
-void Ops::begin(uint32_t n_tokens, const std::atomic<bool>* cancel) {
+void Ops::begin(uint32_t n_tokens, Pulse* pulse) {
   n_tokens_ = n_tokens;
-  cancel_ = cancel;
+  pulse_ = pulse;
   status_ = BN_OK;
   failed_op_ = "";
   for (uint32_t i = 0; i < kCounters; ++i) counters_[i].next.store(0, std::memory_order_relaxed);

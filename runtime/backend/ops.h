@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "backend/pulse.h"
 #include "base/aligned_buffer.h"
 #include "base/thread_team.h"
 #include "bitnet/kernels.h"
@@ -48,8 +49,12 @@ class Ops {
   bn_device* device() const { return device_; }
   ThreadTeam& team() { return team_; }
 
-  // Before a region: T tokens, and where a request to stop is signalled (may be null).
-  void begin(uint32_t n_tokens, const std::atomic<bool>* cancel);
+  // Before a region: T tokens, and the pulse that every finished piece of work makes grow (may be null: nobody watches).
+  void begin(uint32_t n_tokens, Pulse* pulse);
+  // Outside a region: tells who watches that loading gets on.
+  void beat() {
+    if (pulse_ != nullptr) pulse_->beat();
+  }
   // After a region: BN_OK or the first failure, and the op it happened in ("" when none).
   bn_status status() const { return status_.load(); }
   const char* failed_op() const { return failed_op_.load(); }
@@ -96,7 +101,7 @@ class Ops {
   ThreadTeam& team_;
   std::vector<AlignedBuffer> scratch_;  // one per member
   uint32_t n_tokens_ = 0;
-  const std::atomic<bool>* cancel_ = nullptr;
+  Pulse* pulse_ = nullptr;
   std::atomic<bn_status> status_{BN_OK};
   std::atomic<const char*> failed_op_{""};
 
@@ -118,7 +123,10 @@ void Ops::split(uint32_t member, const char* name, uint32_t n, uint32_t granule,
   const uint32_t op = sequence_[member].op++;
   counters_[(op + kCounters / 2) % kCounters].next.store(0, std::memory_order_relaxed);
   if (status_.load(std::memory_order_relaxed) != BN_OK) return;
-  if (cancel_ != nullptr && cancel_->load(std::memory_order_relaxed)) return fail(name, BN_E_CANCELLED);
+  if (pulse_ != nullptr) {
+    if (pulse_->stop_requested()) return fail(name, BN_E_CANCELLED);
+    if (member == 0) pulse_->at.store(name, std::memory_order_relaxed);
+  }
   // About four pieces a member: a member that loses its core for a moment does not hold up the others for long.
   const uint32_t pieces = team_.size() == 1 ? 1 : 4 * team_.size();
   const uint32_t size = std::max(1u, (n + pieces * granule - 1) / (pieces * granule)) * granule;
@@ -126,8 +134,13 @@ void Ops::split(uint32_t member, const char* name, uint32_t n, uint32_t granule,
   for (;;) {
     const uint32_t begin = next.fetch_add(size, std::memory_order_relaxed);
     if (begin >= n) return;
-    const bn_status status = f(begin, std::min(begin + size, n), scratch_[member].data());
+    bn_status status = BN_E_INTERNAL;
+    try {
+      status = f(begin, std::min(begin + size, n), scratch_[member].data());
+    } catch (...) {  // a plugin that breaks rule 6 must not end the program
+    }
     if (status != BN_OK) return fail(name, status);
+    if (pulse_ != nullptr) pulse_->beat();
   }
 }
 

@@ -13,6 +13,8 @@ namespace {
 
 // About 20 microseconds of spinning before the CPU is offered to others: longer than any barrier between members that run.
 constexpr int kSpins = 1000;
+// Yields before a member sleeps: it waits for one that does not run, or that hangs for ever.
+constexpr int kYields = 2000;
 // About 200 microseconds before a worker without a region sleeps: longer than sampling between two steps.
 constexpr int kIdleSpins = 10000;
 
@@ -65,13 +67,16 @@ void ThreadTeam::barrier() {
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.fetch_add(1, std::memory_order_release);
+    phase_.notify_all();
     return;
   }
   for (int spin = 0; phase_.load(std::memory_order_acquire) == phase; ++spin) {
     if (spin < kSpins) {
       pause_cpu();
-    } else {
+    } else if (spin < kSpins + kYields) {
       std::this_thread::yield();
+    } else {
+      phase_.wait(phase, std::memory_order_acquire);
     }
   }
 }

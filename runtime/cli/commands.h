@@ -18,6 +18,8 @@ int version_command(const VersionOptions& options);
 
 // Absolute path of this program.
 std::string program_path();
+// Absolute path of bn_worker. Error{kFailure} when it is missing.
+std::string worker_program();
 // The model the user named, else the embedded default. Error{kInvalidModel} saying where the default was looked for.
 std::string find_model(const std::optional<std::string>& named);
 backend::DiscoveryOptions discovery_options(const PluginOptions& options);

@@ -1,4 +1,7 @@
 // cli/main.cpp - the door of bitnet-run: parse, run the command, turn every failure into one line and an exit code.
+#include <unistd.h>
+
+#include <cstdio>
 #include <exception>
 #include <new>
 
@@ -41,7 +44,16 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace bitnet::cli
 
-int main(int argc, char** argv) {
+namespace {
+
+// Threads of a backend that hangs still run; nothing may be destroyed under them.
+int leave(int code) {
+  if (bitnet::engine::EngineThread::abandoned_threads() == 0) return code;
+  std::fflush(nullptr);
+  ::_exit(code);
+}
+
+int run_and_report(int argc, char** argv) {
   using bitnet::ErrorKind;
   try {
     return bitnet::cli::run(argc, argv);
@@ -56,3 +68,7 @@ int main(int argc, char** argv) {
     return static_cast<int>(ErrorKind::kFailure);
   }
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return leave(run_and_report(argc, argv)); }

@@ -95,6 +95,8 @@ struct ComputeOptions {
   bool real_model = false;
   bool deterministic = false;
   std::optional<double> time_limit;  // seconds
+  bool isolate = false;              // backends in a worker process
+  double hang_limit = 0;             // seconds
   KvType kv_type = KvType::kF32;
   int batch_size = 0;   // tokens, >= ubatch_size
   int ubatch_size = 0;  // tokens

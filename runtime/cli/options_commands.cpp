@@ -221,6 +221,8 @@ ComputeOptions compute_options(const Settings& settings, const Environment& envi
   out.allow_mock = settings.flag("allow-mock");
   out.deterministic = settings.flag("deterministic");
   if (settings.given("time-limit")) out.time_limit = settings.real("time-limit");
+  out.isolate = settings.flag("isolate-backend");
+  out.hang_limit = settings.real("hang-limit");
   out.kv_type = settings.choice("kv-type") == "f16" ? KvType::kF16 : KvType::kF32;
   fill_batch_sizes(settings, out);
   out.plugins = plugin_options(settings, environment, parsed.warnings);

@@ -155,6 +155,8 @@ class Run {
     so.threads = report_.threads = o_.compute.threads > 0 ? static_cast<uint32_t>(o_.compute.threads) : usable_cores();
     so.strict = o_.compute.no_fallback;
     so.stop = &stop_requested();
+    so.patience = {o_.compute.hang_limit, 6 * o_.compute.hang_limit};
+    if (o_.compute.isolate) so.worker = {worker_program(), o_.compute.plugins.allow_unsafe};
     session_ = std::make_unique<engine::Session>(*model_, *registry_, std::move(order), std::move(so));
     report_.session = session_.get();
     log(LogLevel::kInfo, "backend {} ({})", session_->plugin().name, session_->plugin().path);
@@ -204,6 +206,7 @@ class Run {
     g.stop = o_.sampling.stop;
     g.ignore_eos = o_.sampling.ignore_eos;
     g.time_limit = o_.compute.time_limit.value_or(0);
+    g.want_last_logits = o_.output.json || log_level() >= LogLevel::kInfo;
     report_.seed = g.sampler.seed;
     report_.result = &result_;
     ProgressLine progress(o_.output.progress, "prompt", "tokens");
@@ -261,7 +264,11 @@ int run_command(const RunOptions& options) {
   if (options.list_backends || options.list_devices) {
     return backends_command({options.list_devices, options.compute.plugins, options.output});
   }
-  return Run(options).execute();
+  auto run = std::make_unique<Run>(options);
+  const int code = run->execute();
+  // A backend that hangs still uses model and session; main() ends the process under it.
+  if (engine::EngineThread::abandoned_threads() != 0) static_cast<void>(run.release());
+  return code;
 }
 
 }  // namespace bitnet::cli

@@ -40,7 +40,7 @@ json model_json(const model::Model& model) {
 json backend_json(const RunReport& r) {
   if (r.session == nullptr) return nullptr;
   const backend::Plugin& plugin = r.session->plugin();
-  const engine::EngineInfo& info = r.session->engine().info();
+  const engine::EngineInfo info = r.session->engine_info();
   return {{"name", plugin.name},
           {"id", plugin.id},
           {"version", plugin.version},
@@ -110,7 +110,7 @@ std::string run_report_json(const RunReport& r) {
        {{"rss_before_load", or_null(r.before_load.rss)},
         {"rss", or_null(now.rss)},
         {"peak_rss", or_null(now.peak_rss)},
-        {"kv_cache", r.session ? json(r.session->engine().kv_bytes()) : json(nullptr)},
+        {"kv_cache", r.session ? json(r.session->kv_bytes()) : json(nullptr)},
         {"device", nullptr}}},
       {"logits_hash", result.last_logits.empty() ? json(nullptr) : json(logits_hash(result))},
       {"warnings", r.warnings},
@@ -132,12 +132,12 @@ std::string run_summary(const RunReport& r) {
       "loading {:.3f} s, packing {:.3f} s, first token after {}\n"
       "prompt {} tokens in {} ({}); decode {} steps in {} ({}); seed {}\n"
       "peak memory {} MB, of it KV cache {} MB; logits {}",
-      r.session->plugin().name, r.threads, r.session->engine().info().n_native, r.session->engine().info().n_packed,
-      r.session->engine().info().n_converted, r.open_model + r.find_backends + times.load, times.pack,
+      r.session->plugin().name, r.threads, r.session->engine_info().n_native, r.session->engine_info().n_packed,
+      r.session->engine_info().n_converted, r.open_model + r.find_backends + times.load, times.pack,
       seconds(result.first_token), result.prompt_tokens, seconds(result.prefill),
       speed(rate(result.prompt_tokens, result.prefill)), result.decode_steps, seconds(result.decode),
       speed(rate(result.decode_steps, result.decode)), r.seed,
-      now.peak_rss ? fmt::format("{}", *now.peak_rss >> 20) : "unknown", r.session->engine().kv_bytes() >> 20,
+      now.peak_rss ? fmt::format("{}", *now.peak_rss >> 20) : "unknown", r.session->kv_bytes() >> 20,
       result.last_logits.empty() ? std::string("none") : logits_hash(result).substr(0, 23));
 }
 

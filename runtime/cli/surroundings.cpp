@@ -15,6 +15,16 @@ std::string program_path() {
   return error ? std::string() : path.string();
 }
 
+std::string worker_program() {
+  const std::filesystem::path path =
+      (std::filesystem::path(program_path()).parent_path() / "../libexec/bitnet/bn_worker").lexically_normal();
+  if (!std::filesystem::exists(path)) {
+    fail(ErrorKind::kFailure, "--isolate-backend needs {}, which is missing; install the program whole",
+         printable(path.string()));
+  }
+  return path.string();
+}
+
 std::string find_model(const std::optional<std::string>& named) {
   if (named) return *named;
   const std::filesystem::path path =

@@ -8,20 +8,23 @@ namespace bitnet::engine {
 
 class ComposedEngine final : public Engine {
  public:
-  ComposedEngine(backend::OpenDevice device, const model::Model& model, ThreadTeam& team, const EngineOptions& options);
+  ComposedEngine(backend::OpenDevice device, const model::Model& model, ThreadTeam& team, const EngineOptions& options,
+                 Pulse& pulse);
 
-  void append(std::span<const int32_t> tokens, uint32_t first_row, float* logits, const std::atomic<bool>* cancel) override;
-  uint32_t size() const override { return size_; }
-  uint64_t kv_bytes() const override { return graph_.kv_bytes(); }
+  uint64_t kv_bytes(uint32_t n_tokens) const override;
+  void read_kv(uint32_t pos0, uint32_t pos1, void* dst) override;
+  uint64_t kv_bytes_used() const override { return graph_.kv_bytes(); }
 
  private:
+  void process(std::span<const int32_t> tokens, uint32_t position, const Output* output, Pulse& pulse) override;
+  void drop(uint32_t) override {}  // the KV cache beyond the position of the next step is not looked at
+  void place_kv(uint32_t position, std::span<const int32_t> tokens, const void* src) override;
+
   backend::OpenDevice device_;
-  uint32_t n_vocab_;
-  uint32_t n_ctx_;
   backend::Ops ops_;
   model::BackendWeights weights_;
   model::Graph graph_;
-  uint32_t size_ = 0;
+  std::vector<float> rows_;  // logits that only the best of are wanted of
 };
 
 }  // namespace bitnet::engine

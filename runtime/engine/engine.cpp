@@ -1,22 +1,148 @@
-// engine/engine.cpp - picks the tier a plugin offers.
+// engine/engine.cpp - the token list, the decode loop, and the choice of the tier a plugin offers.
 #include "engine/engine.h"
 
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
 #include "engine/composed_engine.h"
 #include "engine/plugin_engine.h"
+#include "engine/rows.h"
 
 namespace bitnet::engine {
+namespace {
 
-std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const model::Model& model, ThreadTeam& team,
-                                    const EngineOptions& options) {
-  backend::OpenDevice device(plugin, plugin.devices.front().id, options.device_options);
-  if (device.engine() != nullptr) return std::make_unique<PluginEngine>(std::move(device), model, options);
+using backend::BackendError;
+
+void check_row(const float* row, uint32_t n) {
+  bool all_equal = n > 1;
+  for (uint32_t i = 0; i < n; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, row + i, sizeof bits);
+    if ((bits & 0x7F800000u) == 0x7F800000u) throw UnusableLogits("produced logits that are not finite");
+    all_equal = all_equal && row[i] == row[0];
+  }
+  if (all_equal) throw UnusableLogits("produced logits that are all equal");
+}
+
+bool is_stop(const bn_sampler& sampler, int32_t token) {
+  return std::find(sampler.stop, sampler.stop + sampler.n_stop, token) != sampler.stop + sampler.n_stop;
+}
+
+}  // namespace
+
+void Engine::process_pending(std::span<const int32_t> more, const Output* output, Pulse& pulse) {
+  std::vector<int32_t> joined(tokens_.begin() + n_processed_, tokens_.end());
+  const uint32_t pending = static_cast<uint32_t>(joined.size());
+  joined.insert(joined.end(), more.begin(), more.end());
+  if (joined.empty()) return;
+  Output shifted = output != nullptr ? *output : Output{};
+  shifted.first += pending;
+  process(joined, n_processed_, output != nullptr ? &shifted : nullptr, pulse);
+  tokens_.insert(tokens_.end(), more.begin(), more.end());
+  n_processed_ = size();
+}
+
+void Engine::append(std::span<const int32_t> tokens, const Output* output, Pulse& pulse) {
+  const uint32_t n = static_cast<uint32_t>(tokens.size());
+  if (n > n_ctx_ - size()) {
+    fail(ErrorKind::kUsage, "{} tokens do not fit: the context holds {}, {} are used", n, n_ctx_, size());
+  }
+  if (n == 0) return;
+  if (output == nullptr || output->first >= n) {
+    process_pending(tokens.first(n - 1), nullptr, pulse);
+    tokens_.push_back(tokens.back());
+    return;
+  }
+  process_pending(tokens, output, pulse);
+  for (uint32_t row = 0; output->logits != nullptr && row < n - output->first; ++row) {
+    check_row(output->logits + static_cast<uint64_t>(row) * n_vocab_, n_vocab_);
+  }
+}
+
+void Engine::last_logits(float* logits, Pulse& pulse) {
+  if (size() == 0) fail(ErrorKind::kUsage, "there is no token whose logits could be wanted");
+  if (last_row_size_ != size()) {
+    if (n_processed_ == size()) {  // they were not asked for then: once more through the layers
+      drop(size() - 1);
+      --n_processed_;
+    }
+    last_row_.resize(n_vocab_);
+    last_row_size_ = 0;
+    Output output;  // `first` counts from the pending token
+    const int32_t newest = tokens_.back();
+    output.logits = last_row_.data();
+    process(std::span(&newest, 1), n_processed_, &output, pulse);
+    n_processed_ = size();
+    check_row(last_row_.data(), n_vocab_);
+    last_row_size_ = size();
+  }
+  if (logits != nullptr) std::memcpy(logits, last_row_.data(), last_row_.size() * sizeof(float));
+}
+
+void Engine::decode(const bn_sampler& sampler, uint32_t max_steps, int32_t* tokens, uint32_t& n_committed, Pulse& pulse) {
+  n_committed = 0;
+  max_steps = std::min(max_steps, n_ctx_ - size());
+  if (max_steps == 0) return;
+  if (decodes_natively()) {
+    process_pending({}, nullptr, pulse);
+    struct TakeOver {  // what the plugin committed counts also when it failed afterwards
+      Engine& engine;
+      const int32_t* tokens;
+      const uint32_t& n;
+      ~TakeOver() {
+        engine.tokens_.insert(engine.tokens_.end(), tokens, tokens + n);
+        engine.n_processed_ = engine.size();
+      }
+    } const committed{*this, tokens, n_committed};
+    return decode_natively(sampler, max_steps, tokens, n_committed, pulse);
+  }
+  for (bool stopped = false; n_committed < max_steps && !stopped;) {
+    last_logits(nullptr, pulse);
+    const int32_t token = sample_row(last_row_, size(), sampler);
+    tokens_.push_back(token);
+    tokens[n_committed++] = token;
+    stopped = is_stop(sampler, token);
+  }
+}
+
+void Engine::truncate(uint32_t n) {
+  if (n > size()) fail(ErrorKind::kUsage, "cannot keep {} tokens of {}", n, size());
+  if (n < n_processed_) {
+    drop(n);
+    n_processed_ = n;
+  }
+  tokens_.resize(n);
+  if (last_row_size_ > n) last_row_size_ = 0;
+}
+
+uint64_t Engine::kv_bytes(uint32_t) const { throw BackendError(BN_E_UNSUPPORTED, "does not give keys and values out"); }
+void Engine::read_kv(uint32_t, uint32_t, void*) { throw BackendError(BN_E_UNSUPPORTED, "does not give keys and values out"); }
+void Engine::place_kv(uint32_t, std::span<const int32_t>, const void*) {
+  throw BackendError(BN_E_UNSUPPORTED, "does not take keys and values in");
+}
+
+void Engine::write_kv(std::span<const int32_t> tokens, const void* src) {
+  if (tokens.size() > n_ctx_ - size()) {
+    fail(ErrorKind::kUsage, "{} tokens do not fit: the context holds {}, {} are used", tokens.size(), n_ctx_, size());
+  }
+  if (n_processed_ != size()) fail(ErrorKind::kUsage, "the newest token has no keys and values yet");
+  place_kv(size(), tokens, src);
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  n_processed_ = size();
+}
+
+std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const std::string& device_id, const model::Model& model,
+                                    ThreadTeam& team, const EngineOptions& options, Pulse& pulse) {
+  backend::OpenDevice device(plugin, device_id, options.device_options);
+  if (device.engine() != nullptr) return std::make_unique<PluginEngine>(std::move(device), model, options, pulse);
   if (device.kernels() == nullptr) {
-    throw backend::BackendError(BN_E_UNSUPPORTED, "offers neither bn.engine/1 nor bn.kernels/1");
+    throw BackendError(BN_E_UNSUPPORTED, "offers neither bn.engine/1 nor bn.kernels/1");
   }
   if (!model.has_tensors()) {
-    throw backend::BackendError(BN_E_UNSUPPORTED, "needs weights, and the model file holds only a vocabulary");
+    throw BackendError(BN_E_UNSUPPORTED, "needs weights, and the model file holds only a vocabulary");
   }
-  return std::make_unique<ComposedEngine>(std::move(device), model, team, options);
+  return std::make_unique<ComposedEngine>(std::move(device), model, team, options, pulse);
 }
 
 }  // namespace bitnet::engine

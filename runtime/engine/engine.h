@@ -1,23 +1,29 @@
 // engine/engine.h - one sequence on one backend: the type everything above sees, whichever tier the plugin has.
 //
-// The state of an engine is its list of tokens. A kernels plugin is wrapped with the runtime's graph, KV cache and threads; an
-// engine plugin brings its own.
-// Errors  backend::BackendError with the plugin's status; the engine is then only good for destruction, except after
-//         CANCELLED, which leaves the tokens as they were before the call.
-// Threads one at a time.
+// The state of an engine is its list of tokens. A kernels plugin is wrapped with the runtime's graph, KV cache and threads
+// (ComposedEngine); an engine plugin brings its own (PluginEngine); both may live in a process of their own (WorkerEngine).
+// The newest token may not have gone through the layers yet: it goes when its logits are needed.
+// Errors  backend::BackendError with the plugin's status, UnusableLogits among them. After CANCELLED and TIMEOUT the tokens are
+//         as they were before the call (decode: with those it committed); after any other the engine is only good for
+//         destruction.
+// Threads one at a time. Calls are watched and stopped through the Pulse they are given.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "backend/device.h"
+#include "backend/pulse.h"
 #include "base/thread_team.h"
 #include "model/model.h"
 
 namespace bitnet::engine {
+
+using backend::Pulse;
 
 struct EngineOptions {
   uint32_t n_ctx = 0;        // positions at most
@@ -33,23 +39,82 @@ struct EngineInfo {
   double pack_seconds = 0;
 };
 
+// What is wanted of tokens [first, n) of an append: one row each, in the caller's buffers; null: not wanted.
+struct Output {
+  uint32_t first = 0;
+  float* logits = nullptr;     // [rows][n_vocab]
+  uint32_t top_k = 0;          // at most BN_TOPK_MAX; 0: not wanted
+  int32_t* top_id = nullptr;   // [rows][top_k], by falling logit, ties by rising id: exact
+  float* top_logit = nullptr;  // [rows][top_k]
+  float* z = nullptr;          // [rows][2]: largest logit, sum of EXP(logit - largest)
+};
+
+// Logits that no text can be made from: not finite, or all equal.
+class UnusableLogits : public backend::BackendError {
+ public:
+  explicit UnusableLogits(const std::string& what) : BackendError(BN_E_INTERNAL, what) {}
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
-  // Appends tokens and writes the logits rows of tokens [first_row, n) to logits [n - first_row][n_vocab].
-  virtual void append(std::span<const int32_t> tokens, uint32_t first_row, float* logits, const std::atomic<bool>* cancel) = 0;
-  virtual uint32_t size() const = 0;
-  virtual uint64_t kv_bytes() const = 0;
+  // Appends tokens; output: null when nothing is wanted. Rows of logits have been checked to be usable.
+  void append(std::span<const int32_t> tokens, const Output* output, Pulse& pulse);
+
+  // Up to max_steps times: sample from the logits behind the last token, append what was sampled. Ends after a stop token
+  // (which is appended too). tokens: room for max_steps; n_committed: how many are there, valid also when it throws.
+  void decode(const bn_sampler& sampler, uint32_t max_steps, int32_t* tokens, uint32_t& n_committed, Pulse& pulse);
+
+  // The logits behind the last token: [n_vocab]. At least one token is there.
+  void last_logits(float* logits, Pulse& pulse);
+
+  // Forgets all but the first n tokens. n <= size().
+  void truncate(uint32_t n);
+
+  uint32_t size() const { return static_cast<uint32_t>(tokens_.size()); }
+  uint32_t n_ctx() const { return n_ctx_; }
+  uint32_t n_vocab() const { return n_vocab_; }
+
+  // Keys and values of tokens [0, n) out and in, in the order that bn_kv_v1 defines; n <= size(), except the newest token
+  // when it is not computed. write_kv() appends tokens whose keys and values are given. BackendError{UNSUPPORTED} by engines
+  // that do not do it.
+  virtual uint64_t kv_bytes(uint32_t n_tokens) const;
+  virtual void read_kv(uint32_t pos0, uint32_t pos1, void* dst);
+  void write_kv(std::span<const int32_t> tokens, const void* src);
+
+  virtual uint64_t kv_bytes_used() const = 0;  // memory in use; 0: on a device, unknown
   const EngineInfo& info() const { return info_; }
 
  protected:
+  Engine(uint32_t n_ctx, uint32_t n_vocab) : n_ctx_(n_ctx), n_vocab_(n_vocab) {}
+
+  // Sends tokens through the layers; position: of the first, equal to what went through before. Never more than fit.
+  virtual void process(std::span<const int32_t> tokens, uint32_t position, const Output* output, Pulse& pulse) = 0;
+  // Forgets what is behind the first n processed tokens.
+  virtual void drop(uint32_t n) = 0;
+  virtual void place_kv(uint32_t position, std::span<const int32_t> tokens, const void* src);
+  // Whether decode_natively(), which is decode() after everything was processed, is there.
+  virtual bool decodes_natively() const { return false; }
+  virtual void decode_natively(const bn_sampler&, uint32_t, int32_t*, uint32_t&, Pulse&) {}
+
   EngineInfo info_;
+
+ private:
+  void process_pending(std::span<const int32_t> more, const Output* output, Pulse& pulse);
+
+  uint32_t n_ctx_, n_vocab_;
+  std::vector<int32_t> tokens_;
+  uint32_t n_processed_ = 0;     // tokens that went through the layers; all or all but the newest
+  std::vector<float> last_row_;  // logits behind tokens_[last_row_size_ - 1]
+  uint32_t last_row_size_ = 0;   // 0: none kept
 };
 
-// Opens the plugin's first device and loads the model into it. References must outlive the engine.
+// Opens a device of the plugin and loads the model into it. References must outlive the engine.
 // Errors: BackendError; Error{kNoMemory}.
-std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const model::Model& model, ThreadTeam& team,
-                                    const EngineOptions& options);
+std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const std::string& device_id, const model::Model& model,
+                                    ThreadTeam& team, const EngineOptions& options, Pulse& pulse);
 
 }  // namespace bitnet::engine

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <limits>
 
 #include "base/error.h"
@@ -26,11 +27,12 @@ class Generation {
         result_(result),
         stops_(options.stop),
         n_vocab_(session.n_vocab()),
-        start_(Clock::now()) {}
+        start_(Clock::now()) {
+    sampled_by_backend_ = plain_sampling();
+  }
 
   void run(std::span<const int32_t> prompt) {
     prefill(prompt);
-    const int64_t room = static_cast<int64_t>(session_.n_ctx()) - static_cast<int64_t>(session_.log().size());
     const int64_t limit = options_.n_predict < 0 ? std::numeric_limits<int64_t>::max() : options_.n_predict;
     result_.finish = FinishReason::kLength;
     for (int64_t n = 0; n < limit; ++n) {
@@ -38,16 +40,19 @@ class Generation {
       if (!result_.first_token) result_.first_token = elapsed();
       if (commit(token)) break;
       if (n + 1 == limit) break;
-      if (n >= room) {  // the token just sampled has no position left to be processed at
-        result_.context_full = true;
-        break;
-      }
       if (out_of_time()) {
         result_.finish = FinishReason::kTime;
         break;
       }
-      decode(token);
+      if (!ahead_.empty()) continue;
+      // The newest token has to go through the layers; a full context has no position left for it.
+      if (session_.log().size() - (newest_is_in_log_ ? 1 : 0) >= session_.n_ctx()) {
+        result_.context_full = true;
+        break;
+      }
+      decode(token, limit - n - 1);
     }
+    leave_the_last_token_out();
     emit(stops_.feed(utf8_.flush()));
     emit(stops_.flush());
   }
@@ -72,23 +77,89 @@ class Generation {
         fail(ErrorKind::kTimeLimit, "the time limit of {} s was reached after {} of {} prompt tokens", options_.time_limit,
              done, prompt.size());
     }
-    keep_last_row();
     result_.prefill = elapsed();
   }
 
-  void decode(int32_t token) {
+  // Gets at least the next token, or the logits it is sampled from. token: the newest one; most: tokens that are wanted.
+  void decode(int32_t token, int64_t most) {
     const auto start = Clock::now();
-    logits_.resize(n_vocab_);
-    session_.append(std::span(&token, 1), 0, logits_.data(), Session::Stage::kDecode);
-    if (options_.on_logits) options_.on_logits(logits_.data(), 1);
-    keep_last_row();
-    result_.decode = result_.decode.value_or(0.0) + std::chrono::duration<double>(Clock::now() - start).count();
-    ++result_.decode_steps;
+    const uint32_t room = session_.n_ctx() - static_cast<uint32_t>(session_.log().size());
+    if (!sampled_by_backend_ || room <= 1) {
+      logits_.resize(n_vocab_);
+      if (newest_is_in_log_) {
+        session_.last_logits(logits_.data());
+      } else {
+        session_.append(std::span(&token, 1), 0, logits_.data(), Session::Stage::kDecode);
+      }
+      if (options_.on_logits) options_.on_logits(logits_.data(), 1);
+      newest_is_in_log_ = false;
+      ++result_.decode_steps;
+    } else {
+      if (!newest_is_in_log_) session_.append(std::span(&token, 1), 1, nullptr, Session::Stage::kDecode);
+      const std::vector<int32_t> tokens =
+          session_.decode(backend_sampler(), static_cast<uint32_t>(std::min<int64_t>(most, steps_at_once_)));
+      ahead_.assign(tokens.begin(), tokens.end());
+      newest_is_in_log_ = true;
+      result_.decode_steps += static_cast<uint32_t>(tokens.size());
+    }
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    result_.decode = result_.decode.value_or(0.0) + seconds;
+    if (!ahead_.empty()) adapt_steps(seconds / static_cast<double>(ahead_.size()));
   }
 
-  void keep_last_row() { result_.last_logits.assign(logits_.end() - n_vocab_, logits_.end()); }
+  // So many tokens per call that the reader does not notice that they come together.
+  void adapt_steps(double seconds_per_token) {
+    constexpr double kUnnoticed = 0.03;
+    constexpr int64_t kMost = 64;
+    steps_at_once_ = std::clamp<int64_t>(static_cast<int64_t>(kUnnoticed / std::max(seconds_per_token, 1e-9)), 1, kMost);
+  }
 
+  bool plain_sampling() const {
+    const SamplerSettings& s = options_.sampler;
+    const bool unchanged = s.repeat_penalty == 1.0f && s.presence_penalty == 0.0f && s.frequency_penalty == 0.0f &&
+                           s.logit_bias.empty() && !options_.ignore_eos && tokenizer_.size() >= n_vocab_;
+    const bool few = s.temperature <= 0.0f || (s.top_k >= 1 && static_cast<uint32_t>(s.top_k) <= BN_TOPK_MAX);
+    return unchanged && few && !options_.on_logits;
+  }
+
+  bn_sampler backend_sampler() const {
+    const SamplerSettings& s = options_.sampler;
+    const auto& stop = tokenizer_.end_of_generation_ids();
+    bn_sampler sampler{};
+    sampler.struct_size = sizeof sampler;
+    sampler.top_k = s.temperature <= 0.0f ? 1 : static_cast<uint32_t>(s.top_k);
+    sampler.temperature = std::max(s.temperature, 0.0f);
+    sampler.top_p = s.top_p;
+    sampler.min_p = s.min_p;
+    sampler.seed = s.seed;
+    sampler.stop = stop.data();
+    sampler.n_stop = stop.size();
+    return sampler;
+  }
+
+  // What the backend sampled beyond the end of the text, and the last token itself, leave the session.
+  void leave_the_last_token_out() {
+    if (newest_is_in_log_) {
+      session_.truncate(static_cast<uint32_t>(session_.log().size() - ahead_.size() - 1));
+      ahead_.clear();
+      newest_is_in_log_ = false;
+      logits_.clear();
+    }
+    if (!options_.want_last_logits) return;
+    if (logits_.empty()) {
+      logits_.resize(n_vocab_);
+      session_.last_logits(logits_.data());
+    }
+    result_.last_logits.assign(logits_.end() - n_vocab_, logits_.end());
+  }
+
+  // The next token the backend sampled, or one sampled from the last row of logits_.
   int32_t next_token() {
+    if (!ahead_.empty()) {
+      const int32_t token = ahead_.front();
+      ahead_.pop_front();
+      return token;
+    }
     const auto start = Clock::now();
     // Rows of the head beyond the vocabulary are no tokens.
     work_.assign(logits_.end() - n_vocab_,
@@ -132,7 +203,12 @@ class Generation {
   StopMatcher stops_;
   Utf8Stream utf8_;
   uint32_t n_vocab_;
-  std::vector<float> logits_, work_;
+  std::vector<float> logits_;  // rows of the last step; empty: not those of the newest token
+  std::vector<float> work_;
+  bool sampled_by_backend_ = false;
+  std::deque<int32_t> ahead_;      // sampled by the backend, in the session's log, not given out yet
+  bool newest_is_in_log_ = false;  // the newest token given out, too
+  int64_t steps_at_once_ = 1;
   Clock::time_point start_;
 };
 

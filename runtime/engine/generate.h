@@ -1,5 +1,8 @@
 // engine/generate.h - prompt in, text out: prefill, sample, stream, stop.
 //
+// Tokens are sampled here, from logits, or on the backend, several per call, when the settings are plain (no penalty, no bias,
+// at most BN_TOPK_MAX candidates) and nobody wants to see the logits: the tokens are the same. Afterwards the session holds
+// all of them but the last, which has not been processed.
 // Errors  as Session. What was generated before an error has been handed to on_text already and is in the result passed in.
 // Threads one at a time.
 #pragma once
@@ -28,6 +31,7 @@ struct GenerateOptions {
   // Called with the logits rows [n][n_vocab] of tokens in the order of the sequence: first the prompt's, then one per
   // generated token that was processed. Null: only the rows that sampling needs are computed.
   std::function<void(const float*, uint32_t rows)> on_logits;
+  bool want_last_logits = false;                                  // fill GenerateResult::last_logits
   std::function<void(uint32_t done, uint32_t total)> on_prefill;  // progress in tokens; may be null
 };
 
@@ -43,7 +47,7 @@ struct GenerateResult {
   // Seconds. Unset: did not happen.
   std::optional<double> prefill, first_token, decode;
   double output = 0;               // sampling and detokenizing
-  std::vector<float> last_logits;  // of the last processed token, as the backend gave them
+  std::vector<float> last_logits;  // that the last token was sampled from, as the backend gave them; when wanted
 };
 
 // Appends prompt to the session and generates. result is filled as far as it came, also when an error is thrown.

@@ -1,7 +1,11 @@
 // engine/plugin_engine.cpp - describes the model to the plugin and passes tokens and logits through.
 #include "engine/plugin_engine.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/error.h"
+#include "model/kv_cache.h"
 
 namespace bitnet::engine {
 namespace {
@@ -74,8 +78,7 @@ bn_status PluginEngine::read_t2(void* context, uint64_t tensor, uint32_t row0, u
   return BN_OK;
 }
 
-PluginEngine::PluginEngine(backend::OpenDevice device, const model::Model& model, const EngineOptions& options)
-    : device_(std::move(device)), table_(device_.engine()), n_ctx_(options.n_ctx) {
+bn_model_desc PluginEngine::describe_model(const model::Model& model) {
   bn_model_desc desc{};
   desc.struct_size = sizeof desc;
   desc.tensor_stride = sizeof(bn_tensor);
@@ -83,8 +86,8 @@ PluginEngine::PluginEngine(backend::OpenDevice device, const model::Model& model
   if (model.has_tensors()) {
     describe(model.weights, (model.config.arch.must & BN_M_TIED_HEAD) != 0, tensors_, matrices_);
     const std::vector<float>& factors = model.weights.rope_factors;
-    rope_ = std::make_unique<model::RopeTables>(model.config, factors.empty() ? nullptr : factors.data(), n_ctx_);
-    rope_->reserve(n_ctx_);
+    rope_ = std::make_unique<model::RopeTables>(model.config, factors.empty() ? nullptr : factors.data(), n_ctx());
+    rope_->reserve(n_ctx());
     desc.rope_cos = rope_->cosine();
     desc.rope_sin = rope_->sine();
   }
@@ -92,8 +95,38 @@ PluginEngine::PluginEngine(backend::OpenDevice device, const model::Model& model
   desc.n_tensors = tensors_.size();
   desc.read_ctx = &matrices_;
   desc.read_t2 = read_t2;
+  return desc;
+}
+
+// Formats, shapes and memory: what can be answered without loading.
+void PluginEngine::ask_before_loading(const bn_model_desc& desc, const bn_plan& plan) {
+  for (size_t i = 0; table_->accepts != nullptr && i < tensors_.size(); ++i) {
+    bn_tensor shape = tensors_[i];
+    shape.data = nullptr;
+    if (shape.dtype != BN_DT_TERNARY || table_->accepts(device_.handle(), &shape) != BN_NO) continue;
+    throw BackendError(BN_E_UNSUPPORTED, fmt::format("does not take ternary matrices of {} x {} in layout {}", shape.rows,
+                                                     shape.cols, printable(shape.format->id)));
+  }
+  if (table_->fit == nullptr) return;
+  bn_fit answer{};
+  answer.struct_size = sizeof answer;
+  bn_error error = fresh_error();
+  check(table_->fit(device_.handle(), &desc, &plan, &answer, &error), error);
+  if (answer.n_ctx_fits >= plan.n_ctx) return;
+  throw BackendError(BN_E_NO_MEMORY, fmt::format("has memory for a context of {} tokens, {} are wanted (-c makes it smaller)",
+                                                 answer.n_ctx_fits, plan.n_ctx));
+}
+
+PluginEngine::PluginEngine(backend::OpenDevice device, const model::Model& model, const EngineOptions& options, Pulse& pulse)
+    : Engine(options.n_ctx, model.config.arch.n_vocab),
+      device_(std::move(device)),
+      table_(device_.engine()),
+      decodes_(table_->decode != nullptr),
+      kv_position_bytes_(model::KvCache::bytes_per_position(model.config.arch, options.kv_dtype)) {
+  const bn_model_desc desc = describe_model(model);
   const bn_plan plan{sizeof(bn_plan), options.n_ctx, 1, options.max_batch, options.kv_dtype, 0};
-  const bn_call call{sizeof(bn_call), 0, 0, nullptr, nullptr};
+  ask_before_loading(desc, plan);
+  const bn_call call{sizeof(bn_call), 0, 0, &pulse.cancel, &pulse.heartbeat};
   bn_error error = fresh_error();
   check(table_->load(device_.handle(), &desc, &plan, &call, &model_, &error), error);
   error = fresh_error();
@@ -109,24 +142,90 @@ PluginEngine::~PluginEngine() {
   table_->unload(model_);
 }
 
-void PluginEngine::append(std::span<const int32_t> tokens, uint32_t first_row, float* logits, const std::atomic<bool>* cancel) {
+void PluginEngine::process(std::span<const int32_t> tokens, uint32_t, const Output* output, Pulse& pulse) {
   const uint32_t n = static_cast<uint32_t>(tokens.size());
-  if (n > n_ctx_ - size_) fail(ErrorKind::kUsage, "{} tokens do not fit: the context holds {}, {} are used", n, n_ctx_, size_);
-  // The plugin polls a 32-bit word; a request made while it runs is seen at the next call.
-  const volatile uint32_t stop = cancel != nullptr && cancel->load() ? 1 : 0;
-  const bn_call call{sizeof(bn_call), 0, 0, &stop, nullptr};
-  bn_output output{};
-  output.struct_size = sizeof output;
-  output.want = first_row < n ? BN_OUT_LOGITS : 0;
-  output.first = first_row;
-  output.logits = logits;
-  bn_error error = fresh_error();
-  check(table_->append(session_, tokens.data(), n, first_row < n ? &output : nullptr, &call, &error), error);
-  if (first_row < n && output.n_rows != n - first_row) {
-    throw BackendError(BN_E_INTERNAL,
-                       fmt::format("returned {} rows of logits, {} were asked for", output.n_rows, n - first_row));
+  const bn_call call{sizeof(bn_call), 0, 0, &pulse.cancel, &pulse.heartbeat};
+  bn_output rows{};
+  rows.struct_size = sizeof rows;
+  if (output != nullptr) {
+    rows.first = output->first;
+    rows.logits = output->logits;
+    rows.top_k = output->top_k;
+    rows.top_id = output->top_id;
+    rows.top_logit = output->top_logit;
+    rows.z = output->z;
+    if (output->logits != nullptr) rows.want |= BN_OUT_LOGITS;
+    if (output->top_k != 0) rows.want |= BN_OUT_TOPK;
+    if (output->z != nullptr) rows.want |= BN_OUT_Z;
   }
-  size_ += n;
+  bn_error error = fresh_error();
+  check(table_->append(session_, tokens.data(), n, output != nullptr ? &rows : nullptr, &call, &error), error);
+  if (output != nullptr && rows.n_rows != n - rows.first) {
+    throw BackendError(BN_E_INTERNAL,
+                       fmt::format("returned {} rows of logits, {} were asked for", rows.n_rows, n - rows.first));
+  }
+}
+
+void PluginEngine::decode_natively(const bn_sampler& sampler, uint32_t max_steps, int32_t* tokens, uint32_t& n_committed,
+                                   Pulse& pulse) {
+  const bn_call call{sizeof(bn_call), 0, 0, &pulse.cancel, &pulse.heartbeat};
+  std::vector<float> z(2 * static_cast<size_t>(max_steps));
+  bn_output rows{};
+  rows.struct_size = sizeof rows;
+  rows.want = BN_OUT_Z;
+  rows.z = z.data();
+  bn_decode d{sizeof(bn_decode), max_steps, &sampler, tokens, 0, 0, gives_z_ ? &rows : nullptr};
+  bn_error error = fresh_error();
+  bn_status status = table_->decode(session_, &d, &call, &error);
+  if (status == BN_E_UNSUPPORTED && gives_z_ && d.n_committed == 0) {
+    gives_z_ = false;
+    d.out = nullptr;
+    error = fresh_error();
+    status = table_->decode(session_, &d, &call, &error);
+  }
+  const uint32_t n = std::min(d.n_committed, max_steps);
+  for (uint32_t i = 0; i < n; ++i) {
+    if (tokens[i] < 0 || static_cast<uint32_t>(tokens[i]) >= n_vocab()) {
+      throw BackendError(BN_E_INTERNAL, fmt::format("decoded token {}, outside the vocabulary of {}", tokens[i], n_vocab()));
+    }
+    const float top = z[2 * i], sum = z[2 * i + 1];
+    if (gives_z_ && !(std::isfinite(top) && std::isfinite(sum))) throw UnusableLogits("produced logits that are not finite");
+    if (gives_z_ && n_vocab() > 1 && sum == static_cast<float>(n_vocab())) {
+      throw UnusableLogits("produced logits that are all equal");
+    }
+    n_committed = i + 1;
+  }
+  if (d.n_committed > max_steps) {
+    throw BackendError(BN_E_INTERNAL, fmt::format("decoded {} tokens, at most {} were asked for", d.n_committed, max_steps));
+  }
+  check(status, error);
+  if (n == 0) throw BackendError(BN_E_INTERNAL, "decoded nothing and reported no error");
+}
+
+void PluginEngine::drop(uint32_t n) {
+  bn_error error = fresh_error();
+  check(table_->truncate(session_, n, &error), error);
+}
+
+const bn_kv_v1* PluginEngine::kv_table() const {
+  const auto* table = static_cast<const bn_kv_v1*>(device_.interface(BN_KV_ID));
+  if (table == nullptr || table->read == nullptr || table->write == nullptr) {
+    throw BackendError(BN_E_UNSUPPORTED, "does not offer " BN_KV_ID);
+  }
+  return table;
+}
+
+uint64_t PluginEngine::kv_bytes(uint32_t n_tokens) const { return kv_position_bytes_ * n_tokens; }
+
+void PluginEngine::read_kv(uint32_t pos0, uint32_t pos1, void* dst) {
+  bn_error error = fresh_error();
+  check(kv_table()->read(session_, pos0, pos1, dst, kv_bytes(pos1 - pos0), &error), error);
+}
+
+void PluginEngine::place_kv(uint32_t, std::span<const int32_t> tokens, const void* src) {
+  const uint32_t n = static_cast<uint32_t>(tokens.size());
+  bn_error error = fresh_error();
+  check(kv_table()->write(session_, tokens.data(), n, src, kv_bytes(n), &error), error);
 }
 
 }  // namespace bitnet::engine

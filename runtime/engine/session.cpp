@@ -1,9 +1,9 @@
 // engine/session.cpp - load, run, and go on with the next backend.
 #include "engine/session.h"
 
+#include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -14,22 +14,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Empty, or what is wrong with a row of logits.
-const char* unusable(const float* row, uint32_t n) {
-  bool all_equal = n > 1;
-  for (uint32_t i = 0; i < n; ++i) {
-    uint32_t bits;
-    std::memcpy(&bits, row + i, sizeof bits);
-    if ((bits & 0x7F800000u) == 0x7F800000u) return "produced logits that are not finite";
-    all_equal = all_equal && row[i] == row[0];
-  }
-  return all_equal ? "produced logits that are all equal" : nullptr;
-}
-
 }  // namespace
 
 Session::Session(const model::Model& model, const backend::Registry& registry, backend::Order order, SessionOptions options)
-    : model_(model), registry_(registry), order_(std::move(order)), options_(std::move(options)), team_(options_.threads) {
+    : model_(model), registry_(registry), order_(std::move(order)), options_(std::move(options)) {
   load_next();
 }
 
@@ -64,7 +52,14 @@ void Session::load_next() {
     try {
       EngineOptions engine = options_.engine;
       if (plugin().kind != "test") engine.device_options.clear();  // the mock's script is the mock's
-      engine_ = load_engine(plugin(), model_, team_, engine);
+      const std::string device = order_.candidates[current_].device;
+      engine_ = std::make_unique<WatchedEngine>(
+          options_.threads, options_.patience, options_.stop,
+          [&plugin = plugin(), device, &model = model_, engine, worker = options_.worker, threads = options_.threads](
+              ThreadTeam& team, Pulse& pulse) -> std::unique_ptr<Engine> {
+            if (worker.program.empty()) return load_engine(plugin, device, model, team, engine, pulse);
+            return std::make_unique<WorkerEngine>(plugin, device, model, threads, engine, worker, pulse);
+          });
       times_.pack += engine_->info().pack_seconds;
       times_.load += seconds_since(start) - engine_->info().pack_seconds;
       return;
@@ -76,19 +71,44 @@ void Session::load_next() {
   }
 }
 
-void Session::run(std::span<const int32_t> tokens, uint32_t first_row, float* logits) {
-  const auto start = Clock::now();
-  engine_->append(tokens, first_row, logits, options_.stop);
-  times_.compute += seconds_since(start);
-  const uint32_t n_vocab = model_.config.arch.n_vocab;
-  for (uint32_t row = 0; row < tokens.size() - first_row; ++row) {
-    if (const char* problem = unusable(logits + static_cast<uint64_t>(row) * n_vocab, n_vocab)) {
-      if (++bad_logits_ > 1) {
-        fail(ErrorKind::kInvalidModel, "the model produces unusable numbers: backend {} {}, and so did the one before it",
-             plugin().name, problem);
-      }
-      throw backend::BackendError(BN_E_INTERNAL, problem);
+// A failure that another backend may not have: gives the current one up and loads the next. Throws for all others.
+void Session::judge_failure(const char* stage, const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const UnusableLogits& e) {
+    if (++bad_logits_ > 1) {
+      fail(ErrorKind::kInvalidModel, "the model produces unusable numbers: backend {} {}, and so did the one before it",
+           plugin().name, e.what());
     }
+    give_up_current(stage, e.what());
+  } catch (const backend::BackendError& e) {
+    if (e.code() == BN_E_CANCELLED) fail(ErrorKind::kInterrupted, "stopped");
+    if (e.code() == BN_E_INVALID)
+      fail(ErrorKind::kFailure, "backend {}: {}; this is a bug, please report it", plugin().name, e.what());
+    give_up_current(stage, e.what());
+  }
+  load_next();
+}
+
+template <class F>
+void Session::with_backend(const char* stage, F&& f) {
+  for (;;) {
+    const auto start = Clock::now();
+    std::exception_ptr error = std::exchange(failure_, nullptr);
+    try {
+      if (!error) {
+        const uint32_t held = engine_->size(), all = static_cast<uint32_t>(log_.size());
+        if (held < all) engine_->append(std::span(log_).subspan(held), all - held, nullptr);  // a new backend: replay
+        f();
+        times_.compute += seconds_since(start);
+        used_mock_ |= is_mock();
+        return;
+      }
+    } catch (...) {
+      error = std::current_exception();
+    }
+    times_.compute += seconds_since(start);
+    judge_failure(stage, error);
   }
 }
 
@@ -98,25 +118,43 @@ void Session::append(std::span<const int32_t> tokens, uint32_t first_row, float*
     fail(ErrorKind::kUsage, "{} tokens do not fit: the context holds {}, {} are used; raise -c or shorten the text",
          tokens.size(), n_ctx(), log_.size());
   }
-  const char* name = stage == Stage::kPrefill ? "prefill" : "decode";
   // Generated tokens are handed out before they are processed.
   given_out_ = stage == Stage::kPrefill ? 0 : generated_ + static_cast<uint32_t>(tokens.size());
-  for (;;) {
-    try {
-      if (engine_->size() < log_.size()) run(log_, static_cast<uint32_t>(log_.size()), nullptr);  // a new backend: replay
-      run(tokens, first_row, logits);
-      used_mock_ |= is_mock();
-      break;
-    } catch (const backend::BackendError& e) {
-      if (e.code() == BN_E_CANCELLED) fail(ErrorKind::kInterrupted, "stopped");
-      if (e.code() == BN_E_INVALID)
-        fail(ErrorKind::kFailure, "backend {}: {}; this is a bug, please report it", plugin().name, e.what());
-      give_up_current(name, e.what());
-      load_next();
-    }
-  }
+  with_backend(stage == Stage::kPrefill ? "prefill" : "decode", [&] { engine_->append(tokens, first_row, logits); });
   log_.insert(log_.end(), tokens.begin(), tokens.end());
   if (stage == Stage::kDecode) generated_ += static_cast<uint32_t>(tokens.size());
+}
+
+std::vector<int32_t> Session::decode(const bn_sampler& sampler, uint32_t max_steps) {
+  max_steps = std::min<uint32_t>(max_steps, n_ctx() - static_cast<uint32_t>(log_.size()));
+  if (max_steps == 0) return {};
+  given_out_ = generated_;
+  std::vector<int32_t> tokens;
+  with_backend("decode", [&] {
+    std::exception_ptr error;
+    tokens = engine_->decode(sampler, max_steps, error);
+    if (error && tokens.empty()) std::rethrow_exception(error);
+    failure_ = error;  // first the tokens that are there, then the failure
+  });
+  log_.insert(log_.end(), tokens.begin(), tokens.end());
+  generated_ += static_cast<uint32_t>(tokens.size());
+  return tokens;
+}
+
+void Session::last_logits(float* logits) {
+  given_out_ = generated_;
+  with_backend("decode", [&] { engine_->last_logits(logits); });
+}
+
+void Session::truncate(uint32_t n) {
+  if (n > log_.size()) fail(ErrorKind::kUsage, "cannot keep {} tokens of {}", n, log_.size());
+  log_.resize(n);
+  generated_ = std::min(generated_, n);
+  given_out_ = generated_;
+  if (failure_ || engine_->size() <= n) return;
+  with_backend("decode", [&] {
+    if (engine_->size() > n) engine_->truncate(n);
+  });
 }
 
 }  // namespace bitnet::engine

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,8 +19,9 @@
 
 #include "backend/priority.h"
 #include "backend/registry.h"
-#include "base/thread_team.h"
 #include "engine/engine.h"
+#include "engine/watched_engine.h"
+#include "engine/worker_engine.h"
 #include "model/model.h"
 
 namespace bitnet::engine {
@@ -34,7 +36,9 @@ struct Fallback {
 struct SessionOptions {
   EngineOptions engine;
   uint32_t threads = 1;
-  bool strict = false;  // the first failure is the end
+  Patience patience;
+  WorkerOptions worker;  // with a program: backends run in a process of their own
+  bool strict = false;   // the first failure is the end
   const std::atomic<bool>* stop = nullptr;
 };
 
@@ -51,8 +55,15 @@ class Session {
   ~Session();
 
   enum class Stage { kPrefill, kDecode };
-  // Appends tokens to the log; logits: [n - first_row][n_vocab] for tokens [first_row, n).
+  // Appends tokens to the log; logits: [n - first_row][n_vocab] for tokens [first_row, n), null when first_row is n.
   void append(std::span<const int32_t> tokens, uint32_t first_row, float* logits, Stage stage);
+  // Samples 1 to max_steps tokens on the backend and appends them to the log; ends with a stop token of the sampler. Fewer
+  // than asked for when the backend failed on the way, and when the context ends (none when it is full).
+  std::vector<int32_t> decode(const bn_sampler& sampler, uint32_t max_steps);
+  // The logits behind the last token of the log: [n_vocab].
+  void last_logits(float* logits);
+  // Forgets all but the first n tokens.
+  void truncate(uint32_t n);
 
   const std::vector<int32_t>& log() const { return log_; }
   uint32_t n_ctx() const { return options_.engine.n_ctx; }
@@ -60,27 +71,32 @@ class Session {
   const backend::Plugin& plugin() const;  // the backend in use
   bool is_mock() const { return plugin().kind == "test"; }
   bool used_mock() const { return used_mock_; }  // a test backend computed some of the text
-  const Engine& engine() const { return *engine_; }
+  // Of the backend in use; zeros when none is left.
+  EngineInfo engine_info() const { return engine_ ? engine_->info() : EngineInfo{}; }
+  uint64_t kv_bytes() const { return engine_ ? engine_->kv_bytes_used() : 0; }
   const std::vector<Fallback>& fallbacks() const { return fallbacks_; }
   const SessionTimes& times() const { return times_; }
 
  private:
   void load_next();
-  void run(std::span<const int32_t> tokens, uint32_t first_row, float* logits);
   void give_up_current(const std::string& stage, const std::string& reason);
+  // Runs f with an engine that holds the log; when the backend fails, gives it up and runs f again with the next one.
+  template <class F>
+  void with_backend(const char* stage, F&& f);
+  void judge_failure(const char* stage, const std::exception_ptr& error);
 
   const model::Model& model_;
   const backend::Registry& registry_;
   backend::Order order_;
   SessionOptions options_;
-  ThreadTeam team_;
   size_t current_ = 0;  // index into the candidates
-  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<WatchedEngine> engine_;
   std::vector<int32_t> log_;
   uint32_t generated_ = 0;  // tokens of the log that were generated
   uint32_t given_out_ = 0;  // generated tokens the caller had when the step began
   bool used_mock_ = false;
-  uint32_t bad_logits_ = 0;  // backends that produced unusable numbers
+  uint32_t bad_logits_ = 0;     // backends that produced unusable numbers
+  std::exception_ptr failure_;  // of the step whose first tokens decode() has handed out
   std::vector<Fallback> fallbacks_;
   std::vector<std::string> reasons_;
   SessionTimes times_;

@@ -139,6 +139,7 @@ class Preparation {
       ++result_.n_native;
     }
     self_test(matrix, linear, ops_);
+    ops_.beat();
     return linear;
   }
 

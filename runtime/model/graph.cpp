@@ -82,10 +82,10 @@ backend::Activations Graph::activations(uint32_t width) {
   return {memory_.emplace_back(4ull * max_batch_ * stride).as<float>(), stride};
 }
 
-bn_status Graph::step(const Step& step, const std::atomic<bool>* cancel) {
+bn_status Graph::step(const Step& step, backend::Pulse* pulse) {
   kv_.reserve(step.position + step.n);
   rope_.reserve(step.position + step.n);
-  op_.begin(step.n, cancel);
+  op_.begin(step.n, pulse);
   op_.team().run([&](uint32_t member) { forward(member, step); });
   return op_.status();
 }

@@ -6,7 +6,6 @@
 // Threads one step at a time; inside, the team of the Ops.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 #include "backend/ops.h"
@@ -32,10 +31,12 @@ class Graph {
   Graph(const Config& config, const Weights& weights, const BackendWeights& linears, backend::Ops& ops, uint32_t n_ctx,
         uint32_t max_batch, uint32_t kv_dtype);
 
-  bn_status step(const Step& step, const std::atomic<bool>* cancel);
+  bn_status step(const Step& step, backend::Pulse* pulse);
   const char* failed_op() const { return op_.failed_op(); }
   uint32_t max_batch() const { return max_batch_; }
   uint64_t kv_bytes() const { return kv_.bytes(); }
+  KvCache& kv() { return kv_; }
+  const KvCache& kv() const { return kv_; }
 
  private:
   void forward(uint32_t member, const Step& step);

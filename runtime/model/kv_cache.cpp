@@ -52,4 +52,34 @@ void KvCache::store(uint32_t layer, uint32_t position, const float* k, const flo
   }
 }
 
+uint64_t KvCache::vector_bytes() const { return static_cast<uint64_t>(n_kv_heads_) * head_dim_ * element_bytes(dtype_); }
+
+template <class F>
+void KvCache::for_each_head(uint32_t pos0, uint32_t pos1, F&& f) const {
+  const uint64_t head_bytes = head_dim_ * element_bytes(dtype_);
+  uint64_t offset = 0;
+  for (uint32_t layer = 0; layer < n_layers_; ++layer) {
+    for (const auto* pages : {&k_pages_[layer], &v_pages_[layer]}) {
+      for (uint32_t p = pos0; p < pos1; ++p) {
+        uint8_t* plane = static_cast<uint8_t*>(const_cast<void*>((*pages)[p / BN_KV_PAGE]));
+        for (uint32_t head = 0; head < n_kv_heads_; ++head, offset += head_bytes) {
+          f(plane + (static_cast<uint64_t>(head) * BN_KV_PAGE + p % BN_KV_PAGE) * head_bytes, offset, head_bytes);
+        }
+      }
+    }
+  }
+}
+
+void KvCache::read(uint32_t pos0, uint32_t pos1, void* dst) const {
+  for_each_head(pos0, pos1, [&](const uint8_t* head, uint64_t offset, uint64_t bytes) {
+    std::memcpy(static_cast<uint8_t*>(dst) + offset, head, bytes);
+  });
+}
+
+void KvCache::write(uint32_t pos0, uint32_t pos1, const void* src) {
+  for_each_head(pos0, pos1, [&](uint8_t* head, uint64_t offset, uint64_t bytes) {
+    std::memcpy(head, static_cast<const uint8_t*>(src) + offset, bytes);
+  });
+}
+
 }  // namespace bitnet::model

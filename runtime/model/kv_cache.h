@@ -28,10 +28,21 @@ class KvCache {
   uint32_t stride_position() const { return head_dim_; }
   uint32_t stride_head() const { return BN_KV_PAGE * head_dim_; }
 
+  // Positions [pos0, pos1) in the order of bn_kv_v1, [layer][k, v][position][n_kv_heads][head_dim], elements as stored. Both
+  // need reserve(pos1).
+  uint64_t interchange_bytes(uint32_t n_positions) const { return 2ull * n_layers_ * n_positions * vector_bytes(); }
+  void read(uint32_t pos0, uint32_t pos1, void* dst) const;
+  void write(uint32_t pos0, uint32_t pos1, const void* src);
+
   uint64_t bytes() const { return bytes_; }  // allocated so far
   static uint64_t bytes_per_position(const bn_arch& arch, uint32_t kv_dtype);
 
  private:
+  uint64_t vector_bytes() const;  // K or V of one layer and position
+  // f(where a head lies in its page, its offset in the interchange order, bytes) for all heads of positions [pos0, pos1).
+  template <class F>
+  void for_each_head(uint32_t pos0, uint32_t pos1, F&& f) const;
+
   uint32_t n_layers_, n_kv_heads_, head_dim_, dtype_;
   uint64_t plane_bytes_;  // K or V of one layer's page
   uint64_t bytes_ = 0;
