@@ -22,7 +22,8 @@ std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend
   }
   std::optional<store::PrepackCache> cache;
   if (options.prepack_cache) cache.emplace(model.file.path(), plugin.id, plugin.version);
-  return std::make_unique<ComposedEngine>(std::move(device), model, team, options, cache ? &*cache : nullptr);
+  return std::make_unique<ComposedEngine>(std::move(device), model, team, options,
+                                          cache && cache->is_there() ? &*cache : nullptr);
 }
 
 }  // namespace bitnet::engine
