@@ -143,7 +143,8 @@ std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend
   }
   std::optional<store::PrepackCache> cache;
   if (options.prepack_cache) cache.emplace(model.file.path(), plugin.id, plugin.version);
-  return std::make_unique<ComposedEngine>(std::move(device), model, team, options, cache ? &*cache : nullptr, pulse);
+  return std::make_unique<ComposedEngine>(std::move(device), model, team, options,
+                                          cache && cache->is_there() ? &*cache : nullptr, pulse);
 }
 
 }  // namespace bitnet::engine

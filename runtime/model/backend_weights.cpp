@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/sha256.h"
 #include "bitnet/kit/ops.hpp"
 #include "model/packed_rows.h"
@@ -160,8 +161,7 @@ class Preparation {
       if (p.way != Way::kNative) shapes_.push_back(p.stored);
     }
     std::vector<backend::Linear> linears;
-    if (shapes_.empty()) cache_ = nullptr;
-    if (cache_ != nullptr) layout_ = layout();
+    if (cache_ != nullptr && (shapes_.empty() || !find_layout())) cache_ = nullptr;
     if (cache_ == nullptr || !from_cache(linears)) linears = made();
     return linears;
   }
@@ -182,6 +182,17 @@ class Preparation {
     if (in_place) text += "i2s128 " + layout_fingerprint(ops_, format_i2s128()) + "\n";
     if (converted) text += "bn.t2\n";
     return sha256_hex({reinterpret_cast<const uint8_t*>(text.data()), text.size()}).substr(0, 32);
+  }
+
+  // False: the plugin cannot say, and the matrices themselves will tell why.
+  bool find_layout() {
+    try {
+      layout_ = layout();
+      return true;
+    } catch (const BackendError& e) {
+      log(LogLevel::kInfo, "prepack cache: not used, the plugin does not pack the canonical matrix: {}", e.what());
+      return false;
+    }
   }
 
   static backend::Linear linear_of(const Plan& p, const void* data) {

@@ -27,6 +27,7 @@ class PrepackCache {
   // The model file is hashed when it is first needed, at most once.
   PrepackCache(std::string model_path, std::string plugin_id, std::string plugin_version, PrepackLimits limits = {});
 
+  bool is_there() const { return !folder_.empty(); }
   // The file for this layout with exactly these pieces; null when there is none. A damaged one is removed.
   std::unique_ptr<PrepackFile> find(const std::string& layout, std::span<const PieceShape> shapes);
   // Writes the file; data[i] has shapes[i].bytes bytes. Returns whether it is there now.

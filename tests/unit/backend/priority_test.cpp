@@ -144,6 +144,64 @@ TEST(Priority, OnlyTheGroupsOwnRefusalsBecomeAsked) {
   EXPECT_EQ(reason_for(order, "cpu_avx512"), "needs avx512f");
 }
 
+// Every score's first word is whose it is: {1: avx2, 2: avx512} of {portable, avx2, avx512}.
+std::string order_with(const std::vector<Score>& scores) {
+  OrderOptions options;
+  options.scores = scores;
+  return order_text(order_candidates({kPortable, kAvx2, kAvx512}, {}, options));
+}
+
+TEST(Priority, TheGroupIsOrderedByScores) {
+  const std::string fixed = "cpu_avx512/cpu cpu_avx2/cpu cpu_portable/cpu";
+  const auto score = [](size_t plugin, double speed, bool crashed = false) { return Score{plugin, "cpu", speed, 1, crashed}; };
+  EXPECT_EQ(order_with({}), fixed);
+  EXPECT_EQ(order_with({score(0, 3), score(1, 2), score(2, 1)}), "cpu_portable/cpu cpu_avx2/cpu cpu_avx512/cpu");
+  EXPECT_EQ(order_with({score(0, 1), score(1, 20), score(2, 10)}), "cpu_avx2/cpu cpu_avx512/cpu cpu_portable/cpu");
+  EXPECT_EQ(order_with({score(1, 20), score(2, 19.5), score(0, 1)}), fixed) << "within 5 %: a tie";
+  EXPECT_EQ(order_with({score(1, 20), score(2, 18), score(0, 1)}), "cpu_avx2/cpu cpu_avx512/cpu cpu_portable/cpu");
+  EXPECT_EQ(order_with({score(0, 1)}), "cpu_portable/cpu cpu_avx512/cpu cpu_avx2/cpu") << "unmeasured ones follow";
+  EXPECT_EQ(order_with({score(0, 1), score(1, 9, true)}), "cpu_portable/cpu cpu_avx512/cpu cpu_avx2/cpu") << "crashed ones end";
+  EXPECT_EQ(order_with({score(0, 0, true), score(1, 0, true), score(2, 0, true)}), fixed);
+}
+
+TEST(Priority, OnlyAGroupThatDecidesIsMeasured) {
+  const auto measured = [](const Strings& requested, std::vector<BackendFacts> plugins = {kPortable, kAvx2, kMock}) {
+    std::string names;
+    for (const Candidate& c : order_to_measure(plugins, requested, {})) names += c.name + " ";
+    return names;
+  };
+  EXPECT_EQ(measured({}), "cpu_avx2 cpu_portable ");
+  EXPECT_EQ(measured({"cpu"}), "cpu_avx2 cpu_portable ");
+  EXPECT_EQ(measured({"cuda"}), "cpu_avx2 cpu_portable ");
+  EXPECT_EQ(measured({"cpu_portable"}), "") << "the user has decided";
+  EXPECT_EQ(measured({"cpu_portable", "cpu_avx2"}), "");
+  EXPECT_EQ(measured({"mock"}), "");
+  EXPECT_EQ(measured({}, {kPortable, kNoAvx512}), "") << "nothing to choose";
+}
+
+TEST(Priority, OptionsAndRefusalsAreVetoes) {
+  BackendFacts approx = kAvx2, exact = kPortable, mock = kMock;
+  approx.numerics = "approx-1";
+  exact.numerics = mock.numerics = "exact-1";
+  const std::vector<BackendFacts> plugins = {approx, exact, kCuda, mock};
+  OrderOptions options;
+  options.deterministic = true;
+  Order order = order_candidates(plugins, {}, options);
+  EXPECT_EQ(order_text(order), "cpu_portable/cpu");
+  EXPECT_EQ(reason_for(order, "cpu_avx2"), "is not exact-1, and --deterministic asks for it");
+  options = {};
+  options.no_gpu = options.real_model = true;
+  order = order_candidates(plugins, {"mock", "cuda", "cpu"}, options);
+  EXPECT_EQ(order_text(order), "cpu_avx2/cpu cpu_portable/cpu");
+  EXPECT_EQ(reason_for(order, "cuda"), "asked: -ngl 0 asks for no GPU");
+  EXPECT_EQ(reason_for(order, "mock"), "asked: is a mock, and --real-model forbids it");
+  options = {};
+  options.refusals = {{2, "0000:01:00.0", "too small"}, {0, "cpu", "does not take 7x7"}};
+  order = order_candidates(plugins, {}, options);
+  EXPECT_EQ(order_text(order), "cuda/0000:02:00.0 cpu_portable/cpu");
+  EXPECT_EQ(reason_for(order, "cpu_avx2"), "does not take 7x7");
+}
+
 void expect_error(const std::vector<BackendFacts>& plugins, const Strings& requested, bool strict, ErrorKind kind,
                   const std::string& message) {
   OrderOptions options;
