@@ -28,9 +28,7 @@ const std::set<std::string> kToolchainObjects = {
 const std::set<std::string> kToolchainConstructors = {"frame_dummy", "__cpu_indicator_init", "init_cpu_features",
                                                       "init_have_lse_atomics"};
 
-bool is_toolchain_object(const std::string& name) {
-  return kToolchainObjects.count(name) != 0 || name.starts_with("DW.ref.__gxx_personality");
-}
+bool is_toolchain_object(const std::string& name) { return kToolchainObjects.count(name) != 0 || name.starts_with("DW.ref."); }
 
 class Reader {
  public:
