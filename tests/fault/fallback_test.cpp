@@ -4,9 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "support/files.h"
+#include "fault/second_mock.h"
 #include "support/program.h"
-#include "support/temp_folder.h"
 
 namespace bitnet::test {
 namespace {
@@ -71,25 +70,11 @@ INSTANTIATE_TEST_SUITE_P(Faults, FirstBackendFails,
                                          Fault{"token@17=error:internal", "decode", 16},
                                          Fault{"token@17=error:data", "decode", 16}));
 
-// The mock under a second name, so that two backends of a chain can fail: the same file with "mock" spelt "moc2" in its
-// manifest and id.
-std::string make_second_mock(const TempFolder& folder) {
-  std::string bytes = read_text(std::string(BITNET_PLUGIN_DIR) + "/bn_mock.so");
-  for (const auto& [from, to] : {std::pair<std::string, std::string>{"\"name\": \"mock\"", "\"name\": \"moc2\""},
-                                 std::pair<std::string, std::string>{"org.bitnet-run.mock", "org.bitnet-run.moc2"}}) {
-    size_t found = 0;
-    for (size_t at = 0; (at = bytes.find(from, at)) != std::string::npos; ++found) bytes.replace(at, from.size(), to);
-    EXPECT_GT(found, 0u) << from << " is not in the mock's file";
-  }
-  write_text(folder / "bn_moc2.so", bytes);
-  return folder / "bn_moc2.so";
-}
-
 class TwoBackendsFail : public testing::TestWithParam<Fault> {};
 
 TEST_P(TwoBackendsFail, TextIsTheOneWithoutFailure) {
   const TempFolder folder;
-  const std::string second = make_second_mock(folder);
+  const std::string second = make_other_mock(folder, "moc2");
   const json expected = without_failure(kGreedy);
   const json got = run_json(kGreedy, {"--plugin", second, "--backend", "mock,moc2,cpu_avx2", "--mock-mode", "faithful",
                                       "--mock-faults", GetParam().script});

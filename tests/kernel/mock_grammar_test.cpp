@@ -1,5 +1,8 @@
 // kernel/mock_grammar_test.cpp - the mock's fault grammar, options and devices.
+#include <algorithm>
+#include <cfenv>
 #include <cstdlib>
+#include <filesystem>
 #include <limits>
 #include <stdexcept>
 
@@ -83,7 +86,14 @@ TEST(MockGrammar, EveryActionIsKnown) {
                   {"lost", Action::kLost, -1},
                   {"oom", Action::kOom, -1},
                   {"wrong", Action::kWrong, -1},
-                  {"nan", Action::kNan, -1}};
+                  {"nan", Action::kNan, -1},
+                  {"segfault", Action::kSegv, -1},
+                  {"oob", Action::kOob, -1},
+                  {"print", Action::kPrint, -1},
+                  {"leak", Action::kLeak, 1024},
+                  {"leak:16", Action::kLeak, 16},
+                  {"thread", Action::kThread, -1},
+                  {"fpmode", Action::kFpmode, -1}};
   for (const auto& e : expected) {
     const std::vector<Rule> rules = parse_faults(std::string("matmul=") + e.text);
     ASSERT_EQ(rules.size(), 1u) << e.text;
@@ -133,14 +143,28 @@ TEST(MockGrammar, MalformedRulesAreRefused) {
                              "load=hang:",
                              "load@1@2=oom",
                              "load=oom=lost",
+                             "load@~=oom",
+                             "load@~0.5=oom",
+                             "load@~0.5/=oom",
+                             "load@~0/7=oom",
+                             "load@~1.1/7=oom",
+                             "load@~-0.5/7=oom",
+                             "load@~nan/7=oom",
+                             "load@~0.5/-7=oom",
+                             "load@~0.5/7+=oom",
+                             "load=leak:0",
+                             "load=leak:",
+                             "load=print:3",
+                             "load=segfault:1",
                              "LOAD=oom"}) {
     EXPECT_NE(complaint(script), "") << script;
   }
 }
 
 TEST(MockGrammar, RulesThatCannotDoWhatTheySayAreRefused) {
-  for (const char* script : {"load=wrong", "open=nan", "enumerate=wrong", "accepts=nan", "pack=wrong", "session=nan",
-                             "truncate=wrong", "close=lost", "close=error:busy", "close=throw", "close=oom", "decode=nan"}) {
+  for (const char* script :
+       {"load=wrong", "open=nan", "enumerate=wrong", "accepts=nan", "pack=wrong", "session=nan", "truncate=wrong", "fit=oob",
+        "load=oob", "close=oob", "close=lost", "close=error:busy", "close=throw", "close=oom", "decode=nan"}) {
     EXPECT_NE(complaint(script), "") << script;
   }
 }
@@ -151,6 +175,28 @@ TEST(MockGrammar, CountsAndRanges) {
   for (int i = 0; i < 8; ++i) answers.push_back(faults.at(Point::kGlu).status);
   EXPECT_EQ(answers, (std::vector<bn_status>{BN_OK, BN_E_NO_MEMORY, BN_OK, BN_E_DATA, BN_E_DATA, BN_OK, BN_E_BUSY, BN_E_BUSY}));
   EXPECT_EQ(faults.at(Point::kNorm).status, BN_OK);
+}
+
+std::vector<uint64_t> strikes(const std::string& script, uint64_t counts) {
+  const Rule rule = parse_faults(script).at(0);
+  std::vector<uint64_t> list;
+  for (uint64_t n = 1; n <= counts; ++n) {
+    if (rule.strikes(n)) list.push_back(n);
+  }
+  return list;
+}
+
+TEST(MockGrammar, ChanceIsAFunctionOfSeedAndCount) {
+  const std::vector<uint64_t> seven = strikes("token@~0.05/7=lost", 2000);
+  EXPECT_GT(seven.size(), 60u);
+  EXPECT_LT(seven.size(), 140u);
+  EXPECT_EQ(strikes("matmul@~0.05/7=oom", 2000), seven) << "whatever the point and the action";
+  EXPECT_NE(strikes("token@~0.05/8=lost", 2000), seven);
+  EXPECT_EQ(strikes("token@~1/7=lost", 50).size(), 50u);
+  // What struck with a small chance strikes with a larger one.
+  const std::vector<uint64_t> more = strikes("token@~0.2/7=lost", 2000);
+  EXPECT_TRUE(std::includes(more.begin(), more.end(), seven.begin(), seven.end()));
+  EXPECT_EQ((std::vector<uint64_t>{seven.begin(), seven.begin() + 4}), (std::vector<uint64_t>{2, 8, 13, 15})) << "by Philox";
 }
 
 TEST(MockGrammar, LostIsSticky) {
@@ -206,14 +252,25 @@ TEST(MockPlugin, ModeDecidesTheInterface) {
     EXPECT_EQ(mock().get_interface(device.get(), BN_KERNELS_ID), nullptr) << options;
     EXPECT_NE(mock().get_interface(device.get(), BN_ENGINE_ID), nullptr) << options;
   }
-  const Device faithful = open_mock(R"({"mode": "faithful"})");
-  EXPECT_NE(mock().get_interface(faithful.get(), BN_KERNELS_ID), nullptr);
-  EXPECT_EQ(mock().get_interface(faithful.get(), BN_ENGINE_ID), nullptr);
+  for (const char* options : {R"({"mode": "faithful"})", R"({"mode": "faithful", "tier": "kernels"})"}) {
+    const Device faithful = open_mock(options);
+    EXPECT_NE(mock().get_interface(faithful.get(), BN_KERNELS_ID), nullptr) << options;
+    EXPECT_EQ(mock().get_interface(faithful.get(), BN_ENGINE_ID), nullptr) << options;
+  }
+  const Device engine = open_mock(R"({"mode": "faithful", "tier": "engine"})");
+  EXPECT_EQ(mock().get_interface(engine.get(), BN_KERNELS_ID), nullptr);
+  EXPECT_NE(mock().get_interface(engine.get(), BN_ENGINE_ID), nullptr);
 }
 
 TEST(MockPlugin, BadOptionsAreRefusedWithAReason) {
   EXPECT_TRUE(contains(refusal(R"({"mode": "faithfull"})"), "faithfull"));
   EXPECT_TRUE(contains(refusal(R"({"mode": 3})"), "mode"));
+  EXPECT_TRUE(contains(refusal(R"({"mode": "faithful", "tier": "engines"})"), "engines"));
+  EXPECT_TRUE(contains(refusal(R"({"tier": "kernels"})"), "canned"));
+  EXPECT_TRUE(contains(refusal(R"({"mode": "faithful", "wrap": 3})"), "wrap"));
+  EXPECT_TRUE(contains(refusal(R"({"mode": "faithful", "wrap": "bn_x.so"})"), "absolute path"));
+  EXPECT_TRUE(contains(refusal(R"({"mode": "faithful", "wrap": "/no/such/bn_x.so"})"), "/no/such/bn_x.so"));
+  EXPECT_TRUE(contains(refusal(R"({"mode": "faithful", "tier": "engine", "wrap": "/x.so"})"), "tier kernels"));
   EXPECT_TRUE(contains(refusal(R"({"tokens": "abc"})"), "tokens"));
   EXPECT_TRUE(contains(refusal(R"({"tokens": [1, -2]})"), "-2"));
   EXPECT_TRUE(contains(refusal(R"({"tokens": [4294967296]})"), "4294967296"));
@@ -232,6 +289,16 @@ TEST(MockPlugin, RulesOfTheOtherModeAreRefused) {
   for (const char* script : {"append@3=lost", "session=oom", "decode=lost", "truncate=throw"}) {
     EXPECT_TRUE(contains(refusal(with_faults("faithful", script)), "does not occur in mode faithful")) << script;
     EXPECT_EQ(refusal(with_faults("canned", script)), "") << script;
+    EXPECT_EQ(refusal(engine_with(script)), "") << script;
+  }
+}
+
+TEST(MockPlugin, TheFaithfulEngineHasEveryPointButPack) {
+  for (int p = 0; p < bn_mock::kPoints; ++p) {
+    const std::string name = bn_mock::name_of(static_cast<Point>(p));
+    if (name != "open") {
+      EXPECT_EQ(refusal(engine_with(name + "=slow:0")).empty(), name != "pack") << name;
+    }
   }
 }
 
@@ -276,6 +343,22 @@ TEST(MockPlugin, EnvironmentReachesEnumerateAndOpen) {
   EXPECT_EQ(mock().enumerate(nullptr, 0, &info, &error), BN_OK);
 }
 
+// What breaks a rule and goes on: open() succeeds, and what the rule forbids has happened.
+TEST(MockPlugin, MisbehavesWhenAsked) {
+  const auto open_with = [](const char* script) { open_mock(with_faults("canned", script)); };
+  testing::internal::CaptureStdout();
+  open_with("open=print");
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "mock: fault 'open=print'\n");
+  const auto threads = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}); };
+  const auto before = threads();
+  open_with("open=thread");
+  EXPECT_EQ(threads(), before + 1);
+  ASSERT_EQ(std::fegetround(), FE_TONEAREST);
+  open_with("open=fpmode");
+  EXPECT_EQ(std::fegetround(), FE_UPWARD);
+  std::fesetround(FE_TONEAREST);
+}
+
 TEST(MockPluginDeathTest, CrashesWhenAsked) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   const auto open_with = [](const char* script) {
@@ -284,6 +367,7 @@ TEST(MockPluginDeathTest, CrashesWhenAsked) {
     mock().open(nullptr, "mock", nullptr, &device, nullptr);
   };
   EXPECT_DEATH(open_with("open=segv"), "");
+  EXPECT_DEATH(open_with("open=segfault"), "");
   EXPECT_DEATH(open_with("open=abort"), "");
   EXPECT_EXIT(open_with("open=exit:7"), testing::ExitedWithCode(7), "");
   EXPECT_EXIT({ mock().close(open_mock(with_faults("canned", "close=exit:9")).release()); }, testing::ExitedWithCode(9), "");

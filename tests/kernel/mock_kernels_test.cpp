@@ -158,6 +158,45 @@ TEST(MockKernels, NanDamagesTheFirstNumberOfOneCall) {
   }
 }
 
+// Ops here are asked for all of their output, so the number behind it is nobody's: room for it is made.
+TEST(MockKernels, OobWritesOneNumberBehindTheRange) {
+  for (const NamedOp& op : kOps) {
+    const std::vector<float> expected = reference(op);
+    Mock m(std::string(op.name) + "@1=oob");
+    m.ops.y.assign(1000, 0.0f);  // the memory stays
+    ASSERT_EQ(op.run(m.ops), BN_OK) << op.name;
+    // The first token's range ends inside the buffer when there are two of them, else behind it.
+    size_t changed = 0;
+    for (size_t i = 0; i < expected.size(); ++i) changed += m.ops.y[i] != expected[i];
+    const bool behind = *(m.ops.y.data() + expected.size()) == 1.0f;
+    EXPECT_EQ(changed + (behind ? 1 : 0), 1u) << op.name;
+  }
+}
+
+TEST(MockKernels, WrappedPluginComputesBehindTheFaults) {
+  const std::string wrap =
+      R"({"mode": "faithful", "wrap": ")" BITNET_PLUGIN_DIR R"(/bn_cpu_portable.so", "faults": "glu@2=oom"})";
+  const Device device = open_mock(wrap);
+  const auto* table = static_cast<const bn_kernels_v1*>(mock().get_interface(device.get(), BN_KERNELS_ID));
+  ASSERT_NE(table, nullptr);
+  Ops ops(table, device.get());
+  for (const NamedOp& op : kOps) {
+    const std::vector<float> expected = reference(op);
+    ASSERT_EQ(op.run(ops), BN_OK) << op.name;
+    EXPECT_TRUE(same_bits(expected.data(), ops.y.data(), expected.size())) << op.name;
+  }
+  EXPECT_EQ(ops.glu(), BN_E_NO_MEMORY);
+  EXPECT_NE(refusal(R"({"mode": "faithful", "wrap": ")" BITNET_PLUGIN_DIR R"(/bn_mock.so"})").find("no bn.kernels/1"),
+            std::string::npos)
+      << "an inner mock is canned unless wrap_options says otherwise";
+  const std::string twice = R"({"mode": "faithful", "wrap": ")" BITNET_PLUGIN_DIR
+                            R"(/bn_mock.so", "wrap_options": {"mode": "faithful", "faults": "rope@1=error:data"}})";
+  const Device outer = open_mock(twice);
+  Ops through(static_cast<const bn_kernels_v1*>(mock().get_interface(outer.get(), BN_KERNELS_ID)), outer.get());
+  EXPECT_EQ(through.rope(), BN_E_DATA);
+  EXPECT_EQ(through.rope(), BN_OK);
+}
+
 TEST(MockKernels, NormWithoutFloatResultDamagesTheScale) {
   Mock m("norm=nan");
   ASSERT_EQ(m.ops.norm(false), BN_OK);

@@ -54,4 +54,8 @@ inline std::string with_faults(const std::string& mode, const std::string& scrip
   return R"({"mode": ")" + mode + R"(", "faults": ")" + script + R"("})";
 }
 
+inline std::string engine_with(const std::string& script) {
+  return R"({"mode": "faithful", "tier": "engine", "faults": ")" + script + R"("})";
+}
+
 }  // namespace bitnet::mock_test
