@@ -9,6 +9,7 @@
 #include "elf_file.h"
 #include "manifest.h"
 #include "process_state.h"
+#include "sized.h"
 #include "test.h"
 
 namespace bitnet::conformance {
@@ -130,26 +131,6 @@ void null_error(Subject& s) {
   expect_ok(s.plugin().open(s.host().get(), id.c_str(), s.options(), &device, nullptr), "open");
   s.plugin().close(device);
 }
-
-// A struct in memory that ends where it ends, or longer, with a tail of 0xA5 that has to survive.
-template <class T>
-class Sized {
- public:
-  Sized(const char* name, size_t tail, const T& content = T{}) : memory_(name, sizeof(T) + tail, Edge::kEnd, 8) {
-    std::memset(memory_.data(), 0xA5, memory_.size());
-    std::memcpy(memory_.data(), &content, sizeof(T));
-    get()->struct_size = static_cast<uint32_t>(memory_.size());
-  }
-  T* get() const { return reinterpret_cast<T*>(memory_.data()); }
-  void expect_tail() const {
-    for (size_t i = sizeof(T); i < memory_.size(); ++i) {
-      expect(memory_.data()[i] == 0xA5, say("byte %zu of %s was written: past what the plugin knows", i, memory_.name()));
-    }
-  }
-
- private:
-  GuardedBytes memory_;
-};
 
 void struct_sizes(Subject& s) {
   const std::string id = s.device_id();

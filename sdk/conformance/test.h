@@ -26,6 +26,7 @@ Tests norm_tests();
 Tests rope_tests();
 Tests attention_tests();
 Tests glu_tests();
+Tests engine_tests();
 Tests all_tests();  // in this order
 
 }  // namespace bitnet::conformance

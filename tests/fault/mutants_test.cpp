@@ -54,6 +54,7 @@ TEST_P(Mutants, IsCaught) {
 }
 
 constexpr char kOps[] = "bn_mutants.so";
+constexpr char kEngine[] = "bn_engine_mutants.so";
 constexpr char kReal[] = "expected";  // a wrong number, shown beside the right one
 
 const Defect kDefects[] = {
@@ -128,6 +129,35 @@ const Defect kDefects[] = {
     {kOps, "glu_negative_zero", "glu.special_values", kReal},
     {kOps, "glu_subnormals_lost", "glu.special_values", kReal},
     {kOps, "approximate_worse_than_said", "dense.plain_rows", "the table declares a tolerance of"},
+    {kEngine, "unknown_must_ignored", "engine.unknown_model", "load answered BN_OK"},
+    {kEngine, "unknown_activation_ignored", "engine.unknown_model", "load answered BN_OK"},
+    {kEngine, "refuses_in_silence", "engine.unknown_model", "without a sentence"},
+    {kEngine, "embd_scale_ignored", "engine.family_embd_scale", kReal},
+    {kEngine, "window_ignored", "engine.family_window", kReal},
+    {kEngine, "always_halves", "engine.family_llama_pairs", kReal},
+    {kEngine, "eps_changed", "engine.family_bitnet", kReal},
+    {kEngine, "kv_f32_always", "engine.family_kv_f16", kReal},
+    {kEngine, "fixed_stride", "engine.struct_sizes", "load answered"},
+    {kEngine, "read_failure_is_internal", "engine.load_failures", "BN_E_INTERNAL, expected BN_E_DATA"},
+    {kEngine, "borrows_scales", "engine.not_persistent", kReal},
+    {kEngine, "model_leaks", "engine.unload", "bytes on the heap"},
+    {kEngine, "session_leaks", "engine.unload", "bytes on the heap"},
+    {kEngine, "context_overrun", "engine.context_full", "append of 11 tokens where 10 fit answered BN_OK"},
+    {kEngine, "cancel_ignored", "engine.cancel", "answered BN_OK, expected BN_E_CANCELLED"},
+    {kEngine, "no_heartbeat", "engine.heartbeat", "the heartbeat is 0"},
+    {kEngine, "tokens_wrap", "engine.bad_tokens", "append answered BN_OK, expected BN_E_DATA"},
+    {kEngine, "part_of_a_bad_append", "engine.bad_tokens", kReal},
+    {kEngine, "sessions_mixed", "engine.two_sessions", kReal},
+    {kEngine, "rows_not_counted", "engine.some_rows", "n_rows is 0"},
+    {kEngine, "row_too_many", "engine.some_rows", "past the end of logits"},
+    {kEngine, "output_cleared", "engine.struct_sizes", "past the end of bn_output"},
+    {kEngine, "topk_ties_by_falling_id", "engine.other_outputs", "top_id"},
+    {kEngine, "sampler_must_ignored", "engine.unknown_sampler", "answered BN_OK, expected BN_E_UNSUPPORTED"},
+    {kEngine, "stop_ignored", "engine.stop_tokens", "tokens committed"},
+    {kEngine, "always_greedy", "engine.decode_sampled", "tokens committed"},
+    {kEngine, "generator_with_state", "engine.two_sessions", "tokens committed"},
+    {kEngine, "committed_is_wish", "engine.context_full", "tokens committed"},
+    {kEngine, "truncate_off_by_one", "engine.truncate", kReal},
     {"bn_boundary_no_manifest.so", "", "static.manifest", "no section .bnplug"},
     {"bn_boundary_false_manifest.so", "", "load.manifest_matches", "somebody-else"},
     {"bn_boundary_extra_export.so", "", "static.one_export", "bn_boundary_extra"},
@@ -170,6 +200,12 @@ void expect_clean(const Report& report) {
 }
 
 TEST(CorrectPlugin, PassesEveryTest) { expect_clean(check(kOps, "", "", "300")); }
+TEST(CorrectPlugin, PassesAsAnEngine) {
+  const Report report = check(kEngine, "", "", "300");
+  EXPECT_EQ(report.program.exit_code, 0) << report.program;
+  EXPECT_EQ(report.json["failed"], 0);
+  EXPECT_GT(report.json["passed"], 40);
+}
 TEST(CorrectPlugin, PassesAtTheBoundary) { expect_clean(check("bn_boundary_none.so", "", "", "300")); }
 // Judged by what it declares: other orders of sums, libm's exp.
 TEST(CorrectPlugin, ApproximateWithinItsTolerancePasses) { expect_clean(check(kOps, "approximate", "", "300")); }
