@@ -1,0 +1,497 @@
+// conformance/engine_tests.cpp - tier bn.engine/1: toy models of every family against the reference engine, and sessions that
+// are cut, split, stopped, refused and replayed.
+#include <malloc.h>
+
+#include "engine_session.h"
+#include "sized.h"
+
+namespace bitnet::conformance {
+namespace {
+
+constexpr char kLogits[] =
+    "engine.h and plugin.h rule 10: the logits of exact-1 are those of kit/reference_engine.hpp, bit for bit";
+constexpr char kSession[] = "engine.h: the state of a session is its list of tokens";
+constexpr char kConsistent[] =
+    "engine.h: after BN_OK, BN_E_CANCELLED and BN_E_TIMEOUT append() has taken all its tokens or none";
+constexpr char kRefusals[] =
+    "engine.h: decode() of an empty session, more tokens than n_ctx and an append of none are BN_E_INVALID; a token outside "
+    "the "
+    "vocabulary is BN_E_DATA";
+constexpr char kSampling[] = "engine.h, bn_sampler: a pure function of (logits, history, seed, position), as kit/sampler.hpp";
+
+// One for each thing that plugins.h and model.h let families differ in.
+constexpr uint64_t kSubNorms = BN_M_ATTN_SUB_NORM | BN_M_FFN_SUB_NORM;
+const ToyShape kFamilies[] = {
+    {"bitnet", kSubNorms | BN_M_TIED_HEAD},
+    {"bitnet_silu", kSubNorms | BN_M_TIED_HEAD, BN_ACT_SILU},
+    {"llama_pairs", 0, BN_ACT_SILU, BN_ROPE_PAIRS},
+    {"llama_halves", 0, BN_ACT_SILU, BN_ROPE_HALVES, 6, 3, 16, 16},
+    {"gelu", 0, BN_ACT_GELU_TANH},
+    {"attn_sub_norm_only", BN_M_ATTN_SUB_NORM},
+    {"ffn_sub_norm_only", BN_M_FFN_SUB_NORM},
+    {"window", kSubNorms, BN_ACT_RELU2, BN_ROPE_HALVES, 4, 2, 20, 16, 50},
+    {"kv_f16", kSubNorms, BN_ACT_RELU2, BN_ROPE_HALVES, 4, 2, 20, 16, 0, BN_DT_F16},
+    {"f16_head", kSubNorms | BN_M_TIED_HEAD, BN_ACT_RELU2, BN_ROPE_HALVES, 4, 2, 20, 16, 0, BN_DT_F32, BN_DT_F16},
+    {"embd_scale", 0, BN_ACT_SILU, BN_ROPE_HALVES, 4, 4, 20, 20, 0, BN_DT_F32, BN_DT_F32, 11.3f}};
+
+// A prompt across two KV pages with all logits, then tokens one by one.
+void family(Subject& s, const ToyShape& shape) {
+  ToyModel toy(shape);
+  const EngineModel model(s, toy);
+  EngineSession session(model);
+  session.append(toy.prompt(140), 0);
+  for (const int32_t id : toy.prompt(5)) session.append({id});
+}
+
+void prompt_splits(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  const std::vector<int32_t> prompt = toy.prompt(150);
+  for (const uint32_t piece : {1u, 7u, 64u, 128u, 150u}) {
+    const Where where(say("the prompt in pieces of %u", piece));
+    EngineSession session(model);
+    for (uint32_t at = 0; at < prompt.size(); at += piece) {
+      const auto begin = prompt.begin() + at;
+      const std::vector<int32_t> part(begin, begin + std::min<std::ptrdiff_t>(piece, prompt.end() - begin));
+      session.append(part);
+    }
+  }
+}
+
+void some_rows(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  EngineSession session(model);
+  for (const uint32_t first : {0u, 1u, 33u, 39u, 40u}) session.append(toy.prompt(40), first);
+}
+
+void decode_greedy(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  for (const uint32_t chunk : {1u, 3u, 40u}) {
+    EngineSession session(model);
+    session.append(toy.prompt(20));
+    for (uint32_t done = 0; done < 40; done += chunk) session.decode(greedy(), chunk);
+    session.append(toy.prompt(3));
+  }
+}
+
+void decode_sampled(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  std::vector<std::vector<int32_t>> texts;
+  for (const uint64_t seed : {1ull, 2ull, 0xFFFFFFFFFFull}) {
+    for (const uint32_t top_k : {0u, 5u, 20u}) {
+      const Where where(say("sampler seed %llu, top_k %u", static_cast<unsigned long long>(seed), top_k));
+      EngineSession session(model);
+      session.append(toy.prompt(10));
+      bn_sampler sampler = sampled(seed);
+      sampler.top_k = top_k;
+      texts.push_back(session.decode(sampler, 24));
+    }
+  }
+  std::sort(texts.begin(), texts.end());
+  const auto distinct = std::unique(texts.begin(), texts.end()) - texts.begin();
+  expect(distinct >= 3, say("%td texts of 9 samplers: the toy proves nothing", distinct), "the tool itself");
+}
+
+void decode_logits(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  EngineSession session(model);
+  session.append(toy.prompt(12));
+  session.decode(greedy(), 9, true);
+  session.decode(sampled(5), 9, true);
+}
+
+void stop_tokens(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  EngineSession first(model);
+  first.append(toy.prompt(12));
+  const std::vector<int32_t> text = first.decode(sampled(3), 20);
+  const int32_t stop[] = {-5, text[8]};
+  bn_sampler sampler = sampled(3);
+  sampler.stop = stop;
+  sampler.n_stop = 2;
+  EngineSession session(model);
+  session.append(toy.prompt(12));
+  session.decode(sampler, 20);
+  session.decode(sampled(4), 5);
+}
+
+void two_sessions(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  EngineSession a(model), b(model);
+  a.append(toy.prompt(130));
+  b.append(toy.prompt(9));
+  for (uint32_t i = 0; i < 6; ++i) {
+    a.decode(greedy(), 2);
+    b.append(toy.prompt(2 + i));
+    b.decode(sampled(i), 4);
+    a.append({static_cast<int32_t>(i)});
+  }
+}
+
+void truncate(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  EngineSession session(model);
+  session.append(toy.prompt(140));
+  for (const uint32_t n : {140u, 139u, 129u, 128u, 127u, 60u, 1u, 0u}) {
+    session.truncate(n);
+    session.append(toy.prompt(4));
+    session.decode(greedy(), 3);
+    session.truncate(n);
+  }
+  session.append(toy.prompt(140), 0);
+}
+
+void replay(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  for (int round = 0; round < 3; ++round) {
+    const Where where(say("round %d", round + 1));
+    EngineSession session(model);
+    session.append(toy.prompt(50), 0);
+    session.decode(sampled(9), 10);
+  }
+}
+
+// ------------------------------------------------------------------------------------------- refusals
+struct Refused {
+  bn_status status;
+  bn_error error;
+};
+void expect_refused(const Refused& r, bn_status expected, const char* what) {
+  expect(r.status == expected, say("%s answered %s, expected %s", what, status_name(r.status), status_name(expected)));
+  expect(r.error.message[0] != '\0', say("%s refused without a sentence", what));
+}
+
+Refused raw_append(const EngineSession& e, const std::vector<int32_t>& tokens, const bn_call* call = nullptr) {
+  Refused r = {BN_OK, fresh_error()};
+  r.status = e.model().engine.append(e.handle(), tokens.data(), static_cast<uint32_t>(tokens.size()), nullptr, call, &r.error);
+  return r;
+}
+Refused raw_decode(const EngineSession& e, const bn_sampler& sampler, uint32_t steps, const bn_call* call = nullptr,
+                   uint32_t* committed = nullptr) {
+  Refused r = {BN_OK, fresh_error()};
+  std::vector<int32_t> tokens(steps);
+  bn_decode d = {sizeof(bn_decode), steps, &sampler, tokens.data(), 77, 0, nullptr};
+  r.status = e.model().engine.decode(e.handle(), &d, call, &r.error);
+  if (committed != nullptr) *committed = d.n_committed;
+  return r;
+}
+
+void bad_tokens(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  EngineSession session(model);
+  expect_refused(raw_decode(session, greedy(), 4), BN_E_INVALID, "decode of an empty session");
+  expect_refused(raw_append(session, {}), BN_E_INVALID, "append of no tokens");
+  for (const int32_t id : {-1, static_cast<int32_t>(ToyModel::kVocabulary), INT32_MAX, INT32_MIN}) {
+    const Where where(say("token %d of a vocabulary of %u", id, ToyModel::kVocabulary));
+    expect_refused(raw_append(session, {1, 2, id}), BN_E_DATA, "append");
+  }
+  bn_error error = fresh_error();
+  expect_refused({model.engine.truncate(session.handle(), 1, &error), error}, BN_E_INVALID, "truncate past the end");
+  session.append(toy.prompt(30), 0);  // nothing of all that was taken
+}
+
+void context_full(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  EngineSession session(model, 40);
+  session.append(toy.prompt(30));
+  expect_refused(raw_append(session, toy.prompt(11)), BN_E_INVALID, "append of 11 tokens where 10 fit");
+  session.append(toy.prompt(6));
+  session.decode(greedy(), 20);  // 4 fit
+  session.decode(greedy(), 5);   // none
+  expect_refused(raw_append(session, {1}), BN_E_INVALID, "append to a full context");
+  session.truncate(35);
+  session.append(toy.prompt(5));
+}
+
+void unknown_model(Subject& s) {
+  struct Change {
+    const char* what;
+    void (*apply)(ToyModel&);
+  };
+  static constexpr Change kChanges[] = {{"must bit 40", [](ToyModel& t) { t.arch.must |= 1ull << 40; }},
+                                        {"must bit 8", [](ToyModel& t) { t.arch.must |= 1ull << 8; }},
+                                        {"activation 77", [](ToyModel& t) { t.arch.act = 77; }},
+                                        {"RoPE kind 9", [](ToyModel& t) { t.arch.rope_kind = 9; }},
+                                        {"quantiser 9", [](ToyModel& t) { t.arch.act_quant = 9; }},
+                                        {"pooling 9", [](ToyModel& t) { t.arch.pooling = 9; }}};
+  for (const Change& change : kChanges) {
+    const Where where(std::string("a model with ") + change.what);
+    ToyModel toy(kUsualToy);
+    change.apply(toy);
+    const bn_model_desc desc = toy.description();
+    bn_model* model = nullptr;
+    bn_error error = fresh_error();
+    expect_refused({s.engine().load(s.device(), &desc, &toy.plan, nullptr, &model, &error), error}, BN_E_UNSUPPORTED, "load");
+    bn_fit fit = {};
+    fit.struct_size = sizeof fit;
+    const bn_status status = s.engine().fit(s.device(), &desc, &toy.plan, &fit, &error);
+    expect(status == BN_E_UNSUPPORTED || (status == BN_OK && fit.n_ctx_fits == 0),
+           say("fit answered %s and a context of %u", status_name(status), fit.n_ctx_fits));
+  }
+}
+
+void unknown_sampler(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  EngineSession session(model);
+  session.append(toy.prompt(5));
+  bn_sampler sampler = greedy();
+  sampler.must = 1ull << 50;
+  expect_refused(raw_decode(session, sampler, 3), BN_E_UNSUPPORTED, "decode with an unknown sampler bit");
+  session.append(toy.prompt(5));
+}
+
+void load_failures(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const bn_model_desc desc = toy.description();
+  const bn_engine_v1& engine = s.engine();
+  bn_model* model = nullptr;
+  bn_error error = fresh_error();
+  toy.reads_fail = true;
+  expect_refused({engine.load(s.device(), &desc, &toy.plan, nullptr, &model, &error), error}, BN_E_DATA,
+                 "load while read_t2 fails");
+  toy.reads_fail = false;
+  const EngineModel again(s, toy);
+  EngineSession(again).append(toy.prompt(5));
+}
+
+void not_persistent(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  toy.spoil_what_is_not_persistent();
+  EngineSession session(model);
+  session.append(toy.prompt(60), 0);
+}
+
+void fit(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const bn_model_desc desc = toy.description();
+  bn_fit fit = {};
+  fit.struct_size = sizeof fit;
+  bn_error error = fresh_error();
+  const bn_status status = s.engine().fit(s.device(), &desc, &toy.plan, &fit, &error);
+  if (status == BN_E_UNSUPPORTED) throw NotApplicable{say("fit: %.240s", error.message)};
+  expect_ok(status, "fit", &error);
+  expect(fit.n_ctx_fits >= ToyModel::kContext, say("fit answered a context of %u for a toy of some kilobytes", fit.n_ctx_fits));
+  expect(fit.est_decode_tps >= 0 && fit.est_prefill_tps >= 0, "an estimate below 0");
+  for (const bn_tensor& t : toy.tensors) {
+    const int32_t answer = s.engine().accepts(s.device(), &t);
+    expect(answer == BN_PACK || answer == BN_NATIVE,
+           say("accepts() answered %d for role %u of a model that fits", answer, t.role));
+  }
+}
+
+// ------------------------------------------------------------------------------------------- stopping
+void cancel(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  EngineSession session(model);
+  session.append(toy.prompt(20));
+  const volatile uint32_t stop = 1;
+  const bn_call call = {sizeof(bn_call), 0, 0, &stop, nullptr};
+  expect_refused(raw_append(session, toy.prompt(30), &call), BN_E_CANCELLED, "append with the cancel word set");
+  session.append(toy.prompt(3));
+  uint32_t committed = 0;
+  expect_refused(raw_decode(session, greedy(), 30, &call, &committed), BN_E_CANCELLED, "decode with the cancel word set");
+  expect(committed == 0, say("%u tokens committed by a call that was cancelled before it began", committed), kConsistent);
+  session.append(toy.prompt(3), 0);
+  session.decode(greedy(), 4);
+}
+
+// A budget of a nanosecond: the call ends, and the session is whole, whether it was in time or not.
+void budget(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  EngineSession session(model);
+  session.append(toy.prompt(20));
+  const bn_call call = {sizeof(bn_call), 0, 1, nullptr, nullptr};
+  const std::vector<int32_t> more = toy.prompt(100);
+  const Refused appended = raw_append(session, more, &call);
+  if (appended.status == BN_OK) {
+    bn_error error = fresh_error();
+    expect_ok(session.reference().append(more.data(), 100, nullptr, nullptr, &error), "the reference's append");
+  } else {
+    expect_refused(appended, BN_E_TIMEOUT, "append with a budget of 1 ns");
+  }
+  uint32_t committed = 0;
+  const Refused decoded = raw_decode(session, greedy(), 50, &call, &committed);
+  if (decoded.status != BN_OK) expect_refused(decoded, BN_E_TIMEOUT, "decode with a budget of 1 ns");
+  std::vector<int32_t> tokens(committed);
+  const bn_sampler sampler = greedy();
+  bn_decode d = {sizeof(bn_decode), committed, &sampler, tokens.data(), 0, 0, nullptr};
+  expect_ok(session.reference().decode(&d, nullptr, nullptr), "the reference's decode");
+  session.append(toy.prompt(3));
+}
+
+void heartbeat(Subject& s) {
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  EngineSession session(model);
+  volatile uint64_t beats = 0;
+  const bn_call call = {sizeof(bn_call), 0, 0, nullptr, &beats};
+  uint64_t last = 0;
+  for (int i = 0; i < 20; ++i) {
+    const Refused r = raw_append(session, toy.prompt(14), &call);
+    expect_ok(r.status, "append", &r.error);
+    expect(beats > last, say("the heartbeat is %llu after %d calls, and was %llu before the last",
+                             static_cast<unsigned long long>(beats), i + 1, static_cast<unsigned long long>(last)));
+    last = beats;
+  }
+}
+
+// ------------------------------------------------------------------------------------------- other outputs
+// Top-k, z and hidden beside the full logits of the same rows.
+void other_outputs(Subject& s) {
+  constexpr uint32_t kRows = 6, kTop = 7, kVocabulary = ToyModel::kVocabulary;
+  ToyModel toy(kUsualToy);
+  const EngineModel model(s, toy);
+  const uint32_t width = toy.arch.n_embd;
+  for (const uint32_t want : {BN_OUT_LOGITS | BN_OUT_TOPK, BN_OUT_LOGITS | BN_OUT_Z, BN_OUT_LOGITS | BN_OUT_HIDDEN}) {
+    const Where where(say("append with outputs 0x%x", want));
+    Rows logits(kRows, kVocabulary);
+    Output<int32_t> id("top_id", untouched<int32_t>(kRows * kTop), kTop, false, Edge::kEnd);
+    Output<float> top("top_logit", untouched<float>(kRows * kTop), kTop, false, Edge::kEnd);
+    Output<float> z("z", untouched<float>(kRows * 2), 2, false, Edge::kEnd);
+    Output<float> hidden("hidden", untouched<float>(size_t{kRows} * width), width, false, Edge::kEnd);
+    bn_output out = {sizeof(bn_output), want,        0,         kTop,          0, 0, logits.found.data(),
+                     id.found(),        top.found(), z.found(), hidden.found()};
+    bn_output own = {sizeof(bn_output),
+                     want,
+                     0,
+                     kTop,
+                     0,
+                     0,
+                     logits.expected.data(),
+                     id.expected.data(),
+                     top.expected.data(),
+                     z.expected.data(),
+                     hidden.expected.data()};
+    EngineSession session(model);
+    const std::vector<int32_t> tokens = toy.prompt(kRows);
+    bn_error error = fresh_error();
+    const bn_status status = model.engine.append(session.handle(), tokens.data(), kRows, &out, nullptr, &error);
+    if (status == BN_E_UNSUPPORTED) throw NotApplicable{say("append: %.240s", error.message)};
+    expect_ok(status, "append", &error);
+    expect_ok(session.reference().append(tokens.data(), kRows, &own, nullptr, &error), "the reference's append", &error);
+    logits.check(model.accuracy);
+    if (model.accuracy.exact) id.check(model.accuracy), top.check(model.accuracy);
+    z.check({false, std::max(model.accuracy.tolerance, 1e-5f)});  // the order of its sum is free
+    hidden.check(model.accuracy);
+  }
+}
+
+void struct_sizes(Subject& s) {
+  ToyModel toy(kUsualToy);
+  for (const size_t tail : {size_t{0}, size_t{64}}) {
+    const Where where(tail == 0 ? "structs end at an unmapped page" : "structs are 64 bytes longer than in 1.0");
+    const size_t stride = sizeof(bn_tensor) + tail;
+    GuardedBytes tensors("the list of tensors", stride * toy.tensors.size(), Edge::kEnd, 8);
+    std::memset(tensors.data(), 0xA5, tensors.size());
+    for (size_t i = 0; i < toy.tensors.size(); ++i) {
+      bn_tensor t = toy.tensors[i];
+      t.struct_size = static_cast<uint32_t>(stride);
+      std::memcpy(tensors.data() + i * stride, &t, sizeof t);
+    }
+    bn_model_desc content = toy.description();
+    content.tensors = reinterpret_cast<const bn_tensor*>(tensors.data());
+    content.tensor_stride = static_cast<uint32_t>(stride);
+    const Sized<bn_model_desc> desc("bn_model_desc", tail, content);
+    const Sized<bn_plan> plan("bn_plan", tail, toy.plan);
+    const Sized<bn_call> call("bn_call", tail);
+    const Sized<bn_fit> fit("bn_fit", tail);
+    const Sized<bn_error> error("bn_error", tail);
+    const Sized<bn_sampler> sampler("bn_sampler", tail, greedy());
+    expect_ok(s.engine().fit(s.device(), desc.get(), plan.get(), fit.get(), error.get()), "fit", error.get());
+    bn_model* model = nullptr;
+    expect_ok(s.engine().load(s.device(), desc.get(), plan.get(), call.get(), &model, error.get()), "load", error.get());
+    bn_session* session = nullptr;
+    expect_ok(s.engine().session_create(model, 20, &session, error.get()), "session_create", error.get());
+    std::vector<float> logits(ToyModel::kVocabulary);
+    bn_output wanted = {};
+    wanted.want = BN_OUT_LOGITS;
+    wanted.first = 2;
+    wanted.logits = logits.data();
+    const Sized<bn_output> out("bn_output", tail, wanted);
+    const int32_t tokens[] = {3, 1, 4};
+    expect_ok(s.engine().append(session, tokens, 3, out.get(), call.get(), error.get()), "append", error.get());
+    int32_t next = 0;
+    const Sized<bn_decode> decode("bn_decode", tail, {0, 1, sampler.get(), &next, 0, 0, nullptr});
+    const bn_status status = s.engine().decode(session, decode.get(), call.get(), error.get());
+    expect(status == BN_OK || status == BN_E_UNSUPPORTED, say("decode answered %s", status_name(status)));
+    s.engine().session_destroy(session);
+    s.engine().unload(model);
+    fit.expect_tail(), out.expect_tail(), decode.expect_tail(), error.expect_tail();
+  }
+}
+
+// What models and sessions take comes back.
+void unload(Subject& s) {
+  constexpr int kWarm = 3, kTimes = 30, kSmallest = 64;
+  ToyModel toy(kUsualToy);
+  const std::vector<int32_t> prompt = toy.prompt(20);
+  const bn_model_desc desc = toy.description();
+  const auto once = [&] {
+    bn_error error = fresh_error();
+    bn_model* model = nullptr;
+    expect_ok(s.engine().load(s.device(), &desc, &toy.plan, nullptr, &model, &error), "load", &error);
+    bn_session* session = nullptr;
+    expect_ok(s.engine().session_create(model, 40, &session, &error), "session_create", &error);
+    expect_ok(s.engine().append(session, prompt.data(), 20, nullptr, nullptr, &error), "append", &error);
+    s.engine().session_destroy(session);
+    s.engine().unload(model);
+  };
+  for (int i = 0; i < kWarm; ++i) once();
+  const int64_t from_host = s.host().living_allocations();
+  const size_t before = mallinfo2().uordblks;
+  for (int i = 0; i < kTimes; ++i) once();
+  const size_t after = mallinfo2().uordblks;
+  expect(s.host().living_allocations() == from_host, "blocks of bn_host.alloc were not released");
+  expect(after < before + kTimes * kSmallest, say("%d models and sessions left %zu bytes on the heap", kTimes, after - before));
+}
+
+}  // namespace
+
+Tests engine_tests() {
+  Tests tests;
+  for (const ToyShape& shape : kFamilies) {
+    tests.push_back({std::string("engine.family_") + shape.name, kLogits, [&shape](Subject& s) { family(s, shape); }});
+  }
+  const Tests others = {
+      {"engine.prompt_splits", kLogits, prompt_splits},
+      {"engine.some_rows", "engine.h, bn_output: rows for tokens [first, n) of this call", some_rows},
+      {"engine.decode_greedy", kSampling, decode_greedy},
+      {"engine.decode_sampled", kSampling, decode_sampled},
+      {"engine.decode_logits", "engine.h, bn_decode: row i is of the logits that tokens[i] was drawn from", decode_logits},
+      {"engine.stop_tokens", "engine.h, bn_decode: stopped says that the last one is a stop token", stop_tokens},
+      {"engine.two_sessions", kSession, two_sessions},
+      {"engine.truncate", kSession, truncate},
+      {"engine.replay", kLogits, replay},
+      {"engine.bad_tokens", kRefusals, bad_tokens},
+      {"engine.context_full", kRefusals, context_full},
+      {"engine.unknown_model", rule::kUnknown, unknown_model},
+      {"engine.unknown_sampler", rule::kUnknown, unknown_sampler},
+      {"engine.load_failures", "plugin.h, BN_E_DATA: bytes of weights rejected, the device is healthy", load_failures},
+      {"engine.not_persistent", "plugin.h rule 11: pointers are valid during the call; BN_TENSOR_PERSISTENT, until unload",
+       not_persistent},
+      {"engine.fit", "engine.h, fit: would it load, with how much context", fit},
+      {"engine.cancel", rule::kStop, cancel},
+      {"engine.budget", kConsistent, budget},
+      {"engine.heartbeat", rule::kStop, heartbeat},
+      {"engine.other_outputs", "engine.h, bn_output: top-k exact and sorted, z, hidden", other_outputs},
+      {"engine.struct_sizes", rule::kSizes, struct_sizes},
+      {"engine.unload", rule::kOwner, unload}};
+  tests.insert(tests.end(), others.begin(), others.end());
+  return tests;
+}
+
+}  // namespace bitnet::conformance
