@@ -1,10 +1,13 @@
-// cli/backends_command.cpp - "bitnet-run backends list": every plugin file seen, what it offers, or why it is not used.
+// cli/backends_command.cpp - "bitnet-run backends list|rescan": every plugin file seen, what it offers, or why it is not used.
 #include "cli/commands.h"
 
 namespace bitnet::cli {
 
 int backends_command(const BackendsOptions& options) {
-  const backend::Registry registry = backend::Registry::discover(discovery_options(options.plugins));
+  backend::DiscoveryOptions discovery = discovery_options(options.plugins);
+  discovery.rescan = options.rescan;
+  backend::Registry registry = backend::Registry::discover(discovery);
+  registry.load_all();
   if (!options.output.json) {
     for (const std::string& warning : registry.warnings()) log(LogLevel::kWarning, "{}", warning);
   }

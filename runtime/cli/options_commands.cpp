@@ -46,6 +46,8 @@ PluginOptions plugin_options(const Settings& settings, const Environment& enviro
   out.files = settings.paths("plugin");
   out.dirs = settings.paths("plugin-dir");
   out.path = read_plugin_path(environment, warnings);
+  out.only = read_plugin_globs(environment, "BITNET_PLUGINS_ONLY", warnings);
+  out.skip = read_plugin_globs(environment, "BITNET_PLUGINS_SKIP", warnings);
   out.allow_unsafe = settings.flag("allow-unsafe-plugins");
   out.privileged = environment.privileged;
   return out;
@@ -259,12 +261,13 @@ RunOptions run_options(const Settings& settings, std::span<const std::string> wo
 
 BackendsOptions backends_options(const Settings& settings, std::span<const std::string> words, const Environment& environment,
                                  ParsedCommand& parsed) {
-  if (!words.empty() && (words.front() == "explain" || words.front() == "rescan")) {
+  if (!words.empty() && words.front() == "explain") {
     fail(ErrorKind::kUsage, "'backends {}' is not part of this version yet", words.front());
   }
-  if (!words.empty() && words.front() == "list") words = words.subspan(1);
-  refuse_operands(words);
   BackendsOptions out;
+  out.rescan = !words.empty() && words.front() == "rescan";
+  if (out.rescan || (!words.empty() && words.front() == "list")) words = words.subspan(1);
+  refuse_operands(words);
   settings.flag("list-backends");  // read for its errors: it only confirms the default
   out.list_devices = settings.flag("list-devices");
   out.plugins = plugin_options(settings, environment, parsed.warnings);
