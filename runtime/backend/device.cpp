@@ -19,48 +19,18 @@ constexpr uint32_t kEngineMinSize = 88;
 
 }  // namespace
 
-const char* status_name(bn_status code) {
-  switch (code) {
-    case BN_OK:
-      return "no error";
-    case BN_E_INVALID:
-      return "invalid call";
-    case BN_E_UNSUPPORTED:
-      return "not supported";
-    case BN_E_NO_MEMORY:
-      return "out of memory";
-    case BN_E_BUSY:
-      return "busy";
-    case BN_E_CANCELLED:
-      return "cancelled";
-    case BN_E_TIMEOUT:
-      return "time budget used up";
-    case BN_E_DATA:
-      return "data rejected";
-    case BN_E_DEVICE_LOST:
-      return "device lost";
-    case BN_E_INTERNAL:
-      return "internal error";
-    default:
-      return "unknown status";
-  }
-}
-
-std::string error_text(bn_status code, const bn_error& error) {
-  const std::string_view text(error.message, ::strnlen(error.message, sizeof error.message));
-  return text.empty() ? status_name(code) : printable(text, sizeof error.message);
-}
-
 OpenDevice::OpenDevice(const Plugin& plugin, std::string_view device_id, const std::string& options_json)
-    : table_(plugin.table), plugin_name_(plugin.name), id_(device_id) {
-  if (!plugin.usable || table_ == nullptr) {
-    throw BackendError(BN_E_UNSUPPORTED, fmt::format("plugin {}: {}", plugin.name, plugin.reason));
+    : plugin_name_(plugin.name), id_(device_id) {
+  try {
+    table_ = plugin.load().table;
+  } catch (const Error& error) {
+    throw BackendError(BN_E_UNSUPPORTED, fmt::format("plugin {}: {}", plugin.name, error.what()));
   }
   bn_error error{};
   error.struct_size = sizeof error;
   bn_status status = BN_OK;
   try {
-    status = table_->open(plugin.host, id_.c_str(), options_json.empty() ? nullptr : options_json.c_str(), &device_, &error);
+    status = table_->open(plugin.host(), id_.c_str(), options_json.empty() ? nullptr : options_json.c_str(), &device_, &error);
   } catch (...) {
     throw BackendError(BN_E_INTERNAL,
                        fmt::format("plugin {}: open threw an exception across the plugin boundary", plugin_name_));

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "backend/registry.h"
+#include "backend/status.h"
 #include "bitnet/engine.h"
 #include "bitnet/kernels.h"
 
@@ -23,13 +24,8 @@ class BackendError : public std::runtime_error {
   bn_status code_;
 };
 
-// "device lost", "out of memory", ... for BN_E_DEVICE_LOST, BN_E_NO_MEMORY, ...
-const char* status_name(bn_status code);
-
-// What a plugin wrote into its error, safe to print and without an end of line; the name of `code` when it wrote nothing.
-std::string error_text(bn_status code, const bn_error& error);
-
-// Opens a device and closes it at the end. Plugins are never unloaded, so no order of destruction matters.
+// Opens a device, loading its plugin if it is the first, and closes it at the end. Plugins are never unloaded, so no order of
+// destruction matters.
 class OpenDevice {
  public:
   // plugin: usable, with device_id one of its devices. options_json: a JSON object, or empty for none.

@@ -1,11 +1,9 @@
-// backend/discovery.cpp - lists folders and applies the rule about owners and permissions.
+// backend/discovery.cpp - lists the folders in their order, and matches the names of files with globs.
 #include "backend/discovery.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
+#include <fnmatch.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <string_view>
@@ -19,8 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kPluginFolder = "bitnet/plugins";
-
-std::string reason_of(int code) { return std::generic_category().message(code); }
 
 bool is_plugin_name(std::string_view name) {
   return name.size() > std::string_view("bn_.so").size() && name.starts_with("bn_") && name.ends_with(".so");
@@ -42,8 +38,18 @@ std::string user_folder() {
 }
 
 std::string installed_folder(const std::string& program_path) {
-  if (program_path.empty() || program_path[0] != '/') return {};
-  return (fs::path(program_path).parent_path().parent_path() / "lib" / kPluginFolder).string();
+  const std::string prefix = prefix_of(program_path);
+  return prefix.empty() ? prefix : (fs::path(prefix) / "lib" / kPluginFolder).string();
+}
+
+// The glob that matches one of the names; null: none does.
+const std::string* matching(const std::vector<std::string>& globs, const std::vector<std::string>& names) {
+  for (const std::string& glob : globs) {
+    for (const std::string& name : names) {
+      if (::fnmatch(glob.c_str(), name.c_str(), 0) == 0) return &glob;
+    }
+  }
+  return nullptr;
 }
 
 void add_folder(PluginSearch& search, const std::string& folder, bool named_by_user) {
@@ -74,30 +80,6 @@ void add_folder(PluginSearch& search, const std::string& folder, bool named_by_u
   search.files.insert(search.files.end(), files.begin(), files.end());
 }
 
-// status of the path itself for a link, of what it points to for everything else.
-struct stat status_of(const std::string& path, bool follow) {
-  struct stat status {};
-  if ((follow ? ::stat(path.c_str(), &status) : ::lstat(path.c_str(), &status)) != 0) {
-    fail(ErrorKind::kNoBackend, "cannot read the permissions of {}: {}", printable(path), reason_of(errno));
-  }
-  return status;
-}
-
-void check_owner(const struct stat& status, const std::string& what) {
-  if (status.st_uid == 0 || status.st_uid == ::geteuid()) return;
-  fail(ErrorKind::kNoBackend, "{} belongs to user {}, neither to root nor to you (--allow-unsafe-plugins accepts it)", what,
-       status.st_uid);
-}
-
-void check_unwritable(const struct stat& status, const std::string& what) {
-  if (S_ISDIR(status.st_mode) && (status.st_mode & S_ISVTX) != 0) return;
-  const bool private_group = status.st_gid == status.st_uid && status.st_uid == ::geteuid();
-  const bool by_group = (status.st_mode & S_IWGRP) != 0 && !private_group;
-  if (!by_group && (status.st_mode & S_IWOTH) == 0) return;
-  fail(ErrorKind::kNoBackend, "{} can be changed by others (mode {:o}); chmod go-w it, or --allow-unsafe-plugins", what,
-       status.st_mode & 07777u);
-}
-
 }  // namespace
 
 PluginSearch find_plugin_files(const DiscoveryOptions& options) {
@@ -116,32 +98,33 @@ PluginSearch find_plugin_files(const DiscoveryOptions& options) {
     }
     add_folder(search, user_folder(), false);
   }
-  add_folder(search, installed_folder(options.program_path), false);
+  const std::string installed = installed_folder(options.program_path);
+  add_folder(search, installed, false);
+  std::error_code absent;
+  search.installed = installed.empty() ? installed : fs::canonical(installed, absent).string();
   return search;
 }
 
-std::string resolve_plugin_file(const std::string& path) {
-  std::error_code error;
-  const fs::path real = fs::canonical(path, error);
-  if (error) fail(ErrorKind::kNoBackend, "cannot open it: {}", error.message());
-  const fs::file_status status = fs::status(real, error);
-  if (fs::is_directory(status)) fail(ErrorKind::kNoBackend, "it is a folder, not a file");
-  if (!fs::is_regular_file(status)) fail(ErrorKind::kNoBackend, "it is not a regular file");
-  return real.string();
+std::string prefix_of(const std::string& program_path) {
+  if (program_path.empty() || program_path[0] != '/') return {};
+  return fs::path(program_path).parent_path().parent_path().string();
 }
 
-void check_trusted(const std::string& path) {
-  const std::string real = resolve_plugin_file(path);
-  check_owner(status_of(path, false), "the file");
-  for (const std::string& file : {path, real}) {
-    const struct stat status = status_of(file, true);
-    check_owner(status, "the file");
-    check_unwritable(status, "the file");
-    const std::string folder = fs::path(file).parent_path().string();
-    const struct stat folder_status = status_of(folder, true);
-    check_owner(folder_status, fmt::format("its folder {}", printable(folder)));
-    check_unwritable(folder_status, fmt::format("its folder {}", printable(folder)));
+std::string probe_program(const DiscoveryOptions& options) {
+  if (!options.probe_program.empty()) return options.probe_program;
+  const std::string prefix = prefix_of(options.program_path);
+  return prefix.empty() ? prefix : prefix + "/libexec/bitnet/bn_probe";
+}
+
+std::string left_out_by_globs(const DiscoveryOptions& options, const std::vector<std::string>& names) {
+  if (const std::string* glob = matching(options.skip, names)) {
+    return fmt::format("BITNET_PLUGINS_SKIP leaves it out ({})", printable(*glob, 60));
   }
+  if (!options.only.empty() && matching(options.only, names) == nullptr) {
+    return fmt::format("BITNET_PLUGINS_ONLY does not name it ({})",
+                       printable(fmt::format("{}", fmt::join(options.only, ",")), 60));
+  }
+  return {};
 }
 
 }  // namespace bitnet::backend

@@ -1,4 +1,4 @@
-// backend/discovery.h - where plugin files are looked for, in which order, and whose files are trusted.
+// backend/discovery.h - where plugin files are looked for, in which order, and which of them the user leaves out.
 //
 // Order    1 single files (--plugin), 2 folders (--plugin-dir), 3 folders of BITNET_PLUGIN_PATH,
 //          4 $XDG_DATA_HOME/bitnet/plugins or ~/.local/share/bitnet/plugins, 5 the program's ../lib/bitnet/plugins, which is
@@ -22,24 +22,31 @@ struct DiscoveryOptions {
   std::string program_path;        // absolute path of this program; empty: no installed folder
   bool allow_unsafe = false;       // skip check_trusted()
   bool privileged = false;         // set-user-id process: only the installed folder counts, with a warning
+  std::vector<std::string> only;   // globs of BITNET_PLUGINS_ONLY on file or short names; empty: all files
+  std::vector<std::string> skip;   // of BITNET_PLUGINS_SKIP
+  std::string probe_program;       // bn_probe; empty: the one that belongs to program_path
+  bool rescan = false;             // forget verdicts and device failures of earlier runs
 };
 
 struct PluginSearch {
   std::vector<std::string> directories;  // absolute; those that exist, each once
   std::vector<std::string> files;        // absolute, in search order; the same file may come twice
   std::vector<std::string> warnings;     // one line each
+  std::string installed;                 // the program's own plugin folder, links resolved; empty: there is none
 };
 
 // Finds files named bn_*.so, sorted within a folder, without opening them. A file given by name is listed even if it does
 // not exist, so that its entry can say so. Throws nothing but std::bad_alloc.
 PluginSearch find_plugin_files(const DiscoveryOptions& options);
 
-// The file behind a path, symbolic links resolved. Throws Error{kNoBackend} unless it is an existing regular file.
-std::string resolve_plugin_file(const std::string& path);
+// The folder above bin/ of a program; plugins, bn_probe and models are found from there, in a build tree and an installed tree
+// alike. Empty when program_path is not absolute.
+std::string prefix_of(const std::string& program_path);
 
-// Throws Error{kNoBackend} unless file, link and their folders belong to root or the user and nobody else can change them.
-// A group's write permission counts as the user's own when it is the user's private group (gid equal to uid); a folder with
-// the sticky bit may be open to all.
-void check_trusted(const std::string& path);
+// PREFIX/libexec/bitnet/bn_probe; empty when it cannot be known.
+std::string probe_program(const DiscoveryOptions& options);
+
+// Why the user's globs leave a file out; empty: they do not. names: its file name and its short names.
+std::string left_out_by_globs(const DiscoveryOptions& options, const std::vector<std::string>& names);
 
 }  // namespace bitnet::backend

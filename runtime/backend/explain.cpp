@@ -101,7 +101,7 @@ std::string candidate_text(const Registry& registry, const Explanation& e, const
                            size_t number) {
   const Plugin& plugin = registry.plugins()[c.plugin];
   std::string out = fmt::format("{}. {} {} on device {}{}: {} ({})\n", number, c.name, plugin.version, c.device,
-                                c.tier.empty() ? "" : ", tier " + c.tier, verdict_name(line.verdict), line.reason);
+                                c.tier.empty() ? "" : ", tier " + c.tier, standing_name(line.standing), line.reason);
   if (const Score* score = find_score(e.input, c)) out += fmt::format("     speed    {}\n", score_line(*score));
   const DeviceAnswers answers = ask_device(plugin, c.device, c.tier, e.shapes);
   if (!answers.problem.empty()) return out + fmt::format("     problem  {}\n", answers.problem);
@@ -135,7 +135,7 @@ Json candidate_json(const Registry& registry, const Explanation& e, const Candid
           {"tier", answers.tier.empty() ? Json() : Json(answers.tier)},
           {"numerics", plugin.numerics},
           {"mock", plugin.kind == "test"},
-          {"verdict", verdict_name(line.verdict)},
+          {"verdict", standing_name(line.standing)},
           {"reason", line.reason},
           {"score", score_json(find_score(e.input, c))},
           {"weights", shapes},

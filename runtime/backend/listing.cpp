@@ -149,6 +149,18 @@ const char* kind_name(uint32_t kind) {
   }
 }
 
+std::string age_text(int64_t seconds) {
+  if (seconds < 120) return fmt::format("{} s", seconds);
+  if (seconds < 2 * 3600) return fmt::format("{} min", seconds / 60);
+  return seconds < 48 * 3600 ? fmt::format("{} h", seconds / 3600) : fmt::format("{} days", seconds / (24 * 3600));
+}
+
+// When it was judged and what that took.
+std::string judged_cell(const Plugin& plugin) {
+  const std::string when = plugin.age ? fmt::format("judged {} ago", age_text(*plugin.age)) : "judged now";
+  return fmt::format("{}, {:.1f} ms", when, plugin.milliseconds);
+}
+
 Json device_json(const DeviceSummary& device) {
   return {{"id", device.id},
           {"name", device.name},
@@ -172,11 +184,17 @@ Json report_json(const BackendReport& report) {
               {"cpu", p.cpu},
               {"mock", report.is_mock},
               {"usable", p.usable},
+              {"verdict", verdict_name(p.verdict)},
               {"reason", text_or_null(p.reason)},
+              {"verdict_age_seconds", p.age ? Json(*p.age) : Json()},
               {"default", report.is_default},
               {"milliseconds", p.milliseconds},
               {"devices", Json::array()},
+              {"quarantined", Json::array()},
               {"formats", Json()}};
+  for (const DeviceOut& out_of_use : p.quarantined) {
+    out["quarantined"].push_back({{"id", out_of_use.id}, {"reason", out_of_use.reason}});
+  }
   for (const DeviceSummary& device : p.devices) out["devices"].push_back(device_json(device));
   if (p.usable) {
     const WeightFormats& f = report.formats;
@@ -207,23 +225,27 @@ std::vector<BackendReport> describe_backends(const Registry& registry) {
 
 std::string backends_text(const Registry& registry, const std::vector<BackendReport>& reports) {
   std::vector<std::array<std::string, 7>> rows = {{"  backend", "version", "device", "needs", "numerics", "weights", ""}};
-  std::vector<std::array<std::string, 2>> files, refused;
+  std::vector<std::array<std::string, 3>> files;
+  std::vector<std::array<std::string, 2>> refused, quarantined;
   bool any_default = false;
   for (const BackendReport& report : reports) {
     const Plugin& p = *report.plugin;
     if (!p.usable) {
-      refused.push_back({"  " + printable(p.path, 200), p.reason});
+      const std::string age = p.age ? fmt::format(" (judged {} ago)", age_text(*p.age)) : "";
+      refused.push_back({"  " + printable(p.path, 200), fmt::format("{}: {}{}", verdict_name(p.verdict), p.reason, age)});
       continue;
     }
     any_default |= report.is_default;
     rows.push_back({(report.is_default ? "* " : "  ") + p.name, p.version, devices_cell(p),
                     or_dash(fmt::format("{}", fmt::join(p.cpu, " "))), p.numerics, weights_cell(report.formats),
                     report.is_mock ? kMockMark : ""});
-    files.push_back({"  " + p.name, printable(p.path, 200)});
+    files.push_back({"  " + p.name, judged_cell(p), printable(p.path, 200)});
+    for (const DeviceOut& d : p.quarantined) quarantined.push_back({fmt::format("  {} of {}", d.id, p.name), d.reason});
   }
   std::string out = rows.size() > 1 ? table(rows) : "no usable backend plugin was found\n";
   if (any_default) out += "* is used by default\n";
   if (!files.empty()) out += "files:\n" + table(files);
+  if (!quarantined.empty()) out += "devices out of use:\n" + table(quarantined);
   if (!refused.empty()) out += "not usable:\n" + table(refused);
   out += registry.directories().empty() ? "no plugin folder exists\n" : "folders searched:\n";
   for (const std::string& folder : registry.directories()) out += fmt::format("  {}\n", printable(folder, 200));

@@ -1,6 +1,6 @@
 // backend/listing.h - the answers to "backends list", --list-backends and --list-devices, as text and as JSON.
 //
-// describe_backends() opens the first device of every usable plugin for a moment, to ask which weights it takes.
+// describe_backends() loads every usable plugin and opens its first device for a moment, to ask which weights it takes.
 // Threads  one at a time.
 #pragma once
 
@@ -27,7 +27,8 @@ struct BackendReport {
 
 std::vector<BackendReport> describe_backends(const Registry& registry);
 
-// One line per usable plugin, then the refused files with their reasons, then the folders searched. Ends with a newline.
+// One line per usable plugin; their files, with when they were judged and what that cost; devices that are out of use; the
+// files not used, each with verdict and reason; the folders searched. Ends with a newline.
 std::string backends_text(const Registry& registry, const std::vector<BackendReport>& reports);
 // {"schema": 1, "default": name or null, "plugins": [...], "directories": [...], "warnings": [...]} and a newline.
 std::string backends_json(const Registry& registry, const std::vector<BackendReport>& reports);

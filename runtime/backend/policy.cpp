@@ -141,19 +141,19 @@ class Chooser {
   void tell_all() {
     std::set<std::string> seen;
     for (const Candidate& c : order_.candidates) {
-      Considered line{c.name, c.device, c.tier, Verdict::kWaiting, c.why};
+      Considered line{c.name, c.device, c.tier, Standing::kWaiting, c.why};
       const Failure* failure = last_failure(c);
       if (decision_.next != Next::kEnd && same(c, decision_.candidate)) {
-        line.verdict = Verdict::kChosen;
+        line.standing = Standing::kChosen;
         line.reason = decision_.reason;
       } else if (failure != nullptr) {
-        line.verdict = Verdict::kFailed;
+        line.standing = Standing::kFailed;
         line.reason = fmt::format("failed in {}: {}", stage_name(failure->stage), failure->reason);
       } else if (is_dead(c)) {
-        line.verdict = Verdict::kExcluded;
+        line.standing = Standing::kExcluded;
         line.reason = "the device failed and is not used again by this process";
       } else if (rejected_data(c)) {
-        line.verdict = Verdict::kExcluded;
+        line.standing = Standing::kExcluded;
         line.reason = "the plugin rejected the model's data";
       } else if (is_pci_id(c.device) && seen.contains(hardware(c)) && c.tier != "kernels") {
         line.reason += "; the same hardware as one before it";
@@ -162,7 +162,7 @@ class Chooser {
       decision_.considered.push_back(std::move(line));
     }
     for (const LeftOut& out : order_.left_out) {
-      decision_.considered.push_back({out.name, "", "", Verdict::kLeftOut, out.reason, out.asked});
+      decision_.considered.push_back({out.name, "", "", Standing::kLeftOut, out.reason, out.asked});
     }
   }
 
@@ -186,15 +186,15 @@ const char* stage_name(Stage stage) {
   }
 }
 
-const char* verdict_name(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::kChosen:
+const char* standing_name(Standing standing) {
+  switch (standing) {
+    case Standing::kChosen:
       return "chosen";
-    case Verdict::kWaiting:
+    case Standing::kWaiting:
       return "waiting";
-    case Verdict::kFailed:
+    case Standing::kFailed:
       return "failed";
-    case Verdict::kExcluded:
+    case Standing::kExcluded:
       return "excluded";
     default:
       return "left out";

@@ -37,13 +37,13 @@ struct Failure {
 using History = std::vector<Failure>;  // oldest first
 
 enum class Next { kUse, kUseSmaller, kEnd };
-enum class Verdict { kChosen, kWaiting, kFailed, kExcluded, kLeftOut };
-const char* verdict_name(Verdict verdict);  // "chosen", "waiting", "failed", "excluded", "left out"
+enum class Standing { kChosen, kWaiting, kFailed, kExcluded, kLeftOut };
+const char* standing_name(Standing standing);  // "chosen", "waiting", "failed", "excluded", "left out"
 
 // One line of the whole picture.
 struct Considered {
   std::string name, device, tier;  // device and tier empty for a plugin left out as a whole
-  Verdict verdict;
+  Standing standing;
   std::string reason;
   bool asked = false;  // left out although the list names it
 };

@@ -1,5 +1,5 @@
-// cli/backends_command.cpp - "backends list": every plugin file seen, what it offers, or why it is not used; "backends explain
-// MODEL": who would run that model, and why.
+// cli/backends_command.cpp - "backends list" and "rescan": every plugin file seen, what it offers, or why it is not used;
+// "backends explain MODEL": who would run that model, and why.
 #include "cli/commands.h"
 
 namespace bitnet::cli {
@@ -22,7 +22,10 @@ void explain(const backend::Registry& registry, const BackendsOptions& options) 
 }  // namespace
 
 int backends_command(const BackendsOptions& options) {
-  const backend::Registry registry = backend::Registry::discover(discovery_options(options.plugins));
+  backend::DiscoveryOptions discovery = discovery_options(options.plugins);
+  discovery.rescan = options.rescan;
+  backend::Registry registry = backend::Registry::discover(discovery);
+  registry.load_all();
   if (!options.output.json) {
     for (const std::string& warning : registry.warnings()) log(LogLevel::kWarning, "{}", warning);
   }

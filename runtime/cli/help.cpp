@@ -38,6 +38,7 @@ constexpr Example kExamples[] = {
     {kRun, "bitnet-run --backend cpu_avx2,cpu_portable -p Hi", "only these backends"},
     {kRun, "bitnet-run --json -p Hi", "with all measurements"},
     {kBackends, "bitnet-run backends list", "what can compute here"},
+    {kBackends, "bitnet-run backends rescan", "try all plugins anew"},
     {kTokenize, "bitnet-run tokenize -p \"Hello world\"", "text to token ids"},
     {kDetokenize, "bitnet-run detokenize 9906 1917", "token ids to text"},
     {kVersion, "bitnet-run version --json", "what is installed"},
@@ -66,6 +67,8 @@ struct Variable {
 constexpr Variable kVariables[] = {
     {"BITNET_ARG_<NAME>", "any option: upper case, '-' as '_'; empty counts as unset (BITNET_ARG_TOP_K=20)"},
     {"BITNET_PLUGIN_PATH", "more folders with backend plugins: absolute, separated by colons"},
+    {"BITNET_PLUGINS_ONLY", "globs, separated by commas: no other plugins"},
+    {"BITNET_PLUGINS_SKIP", "globs, separated by commas: not these plugins"},
 };
 
 // Appends `text` from column `begin` on, broken at spaces before `width`. The current line is `used` columns long.

@@ -65,7 +65,9 @@ struct PluginOptions {
   std::vector<std::string> dirs;   // --plugin-dir
   std::vector<std::string> path;   // folders of BITNET_PLUGIN_PATH, absolute, searched after `dirs`
   bool allow_unsafe = false;
-  bool privileged = false;  // set-user-id process: only the installed folder counts
+  bool privileged = false;        // set-user-id process: only the installed folder counts
+  std::vector<std::string> only;  // globs of BITNET_PLUGINS_ONLY; empty: all
+  std::vector<std::string> skip;  // of BITNET_PLUGINS_SKIP
 };
 
 enum class Progress { kAuto, kBar, kPlain, kJson, kNone };
@@ -129,6 +131,7 @@ struct BackendsOptions {
   ComputeOptions choice;  // explain: threads, backends and what restricts them; nothing else of it
   PluginOptions plugins;
   OutputOptions output;
+  bool rescan = false;  // forget what earlier runs found out, and look again
 };
 
 struct TokenizeOptions {

@@ -46,6 +46,8 @@ PluginOptions plugin_options(const Settings& settings, const Environment& enviro
   out.files = settings.paths("plugin");
   out.dirs = settings.paths("plugin-dir");
   out.path = read_plugin_path(environment, warnings);
+  out.only = read_plugin_globs(environment, "BITNET_PLUGINS_ONLY", warnings);
+  out.skip = read_plugin_globs(environment, "BITNET_PLUGINS_SKIP", warnings);
   out.allow_unsafe = settings.flag("allow-unsafe-plugins");
   out.privileged = environment.privileged;
   return out;
@@ -292,14 +294,12 @@ void fill_explain(std::span<const std::string> words, const Settings& settings, 
 
 BackendsOptions backends_options(const Settings& settings, std::span<const std::string> words, const Environment& environment,
                                  ParsedCommand& parsed) {
-  if (!words.empty() && words.front() == "rescan") {
-    fail(ErrorKind::kUsage, "'backends {}' is not part of this version yet", words.front());
-  }
   BackendsOptions out;
   if (!words.empty() && words.front() == "explain") {
     fill_explain(words.subspan(1), settings, parsed, out);
   } else {
-    if (!words.empty() && words.front() == "list") words = words.subspan(1);
+    out.rescan = !words.empty() && words.front() == "rescan";
+    if (out.rescan || (!words.empty() && words.front() == "list")) words = words.subspan(1);
     refuse_operands(words);
     refuse_choice(settings);
     settings.flag("list-backends");  // read for its errors: it only confirms the default

@@ -112,4 +112,21 @@ std::vector<std::string> read_plugin_path(const Environment& environment, std::v
   return folders;
 }
 
+std::vector<std::string> read_plugin_globs(const Environment& environment, const std::string& variable,
+                                           std::vector<std::string>& warnings) {
+  std::vector<std::string> globs;
+  const std::string* list = environment.find(variable);
+  if (list == nullptr) return globs;
+  if (environment.privileged) {
+    warnings.push_back(fmt::format("{} is ignored in a process with set-user-id privileges", variable));
+    return globs;
+  }
+  for (size_t begin = 0; begin <= list->size();) {
+    const size_t end = std::min(list->find(',', begin), list->size());
+    if (end > begin) globs.push_back(list->substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return globs;
+}
+
 }  // namespace bitnet::cli

@@ -26,6 +26,10 @@ Layer read_environment(const Environment& environment, Command command, std::vec
 // process.
 std::vector<std::string> read_plugin_path(const Environment& environment, std::vector<std::string>& warnings);
 
+// The globs of BITNET_PLUGINS_ONLY or BITNET_PLUGINS_SKIP, separated by commas. A privileged process drops them with a warning.
+std::vector<std::string> read_plugin_globs(const Environment& environment, const std::string& variable,
+                                           std::vector<std::string>& warnings);
+
 // One key of a configuration file as read by Boost.Program_options: "threads" or, from section [run], "run.threads".
 struct FileKey {
   std::string key;

@@ -138,7 +138,7 @@ class Run {
     }
     so.stop = &stop_requested();
     so.patience = {o_.compute.hang_limit, 6 * o_.compute.hang_limit};
-    if (o_.compute.isolate) so.worker = {worker_program(), o_.compute.plugins.allow_unsafe};
+    if (o_.compute.isolate) so.worker = {worker_program(), o_.compute.plugins.allow_unsafe, program_path()};
     session_ = std::make_unique<engine::Session>(*model_, *registry_, std::move(order), std::move(so));
     report_.session = session_.get();
     log(LogLevel::kInfo, "backend {} ({})", session_->plugin().name, session_->plugin().path);

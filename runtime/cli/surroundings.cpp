@@ -39,7 +39,16 @@ std::string find_model(const std::optional<std::string>& named) {
 }
 
 backend::DiscoveryOptions discovery_options(const PluginOptions& options) {
-  return {options.files, options.dirs, options.path, program_path(), options.allow_unsafe, options.privileged};
+  backend::DiscoveryOptions out;
+  out.files = options.files;
+  out.dirs = options.dirs;
+  out.path = options.path;
+  out.program_path = program_path();
+  out.allow_unsafe = options.allow_unsafe;
+  out.privileged = options.privileged;
+  out.only = options.only;
+  out.skip = options.skip;
+  return out;
 }
 
 uint32_t thread_count(const ComputeOptions& options) {

@@ -119,7 +119,11 @@ class Worker {
 
   void load(const json& j, Pulse& pulse) {
     backend::DiscoveryOptions discovery;
-    if (const std::string path = j["plugin"]; path.starts_with('/')) discovery.files = {path};
+    if (const std::string path = j["plugin"]; path.starts_with('/')) {
+      discovery.files = {path};
+      discovery.only = {path.substr(path.rfind('/') + 1)};  // nobody else is looked at
+    }
+    discovery.program_path = j["program"];
     discovery.allow_unsafe = j["allow_unsafe"];
     registry_ = std::make_unique<backend::Registry>(backend::Registry::discover(discovery));
     const std::string id = j["id"];

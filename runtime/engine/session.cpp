@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "backend/quarantine.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -29,9 +30,12 @@ Session::~Session() = default;
 const backend::Plugin& Session::plugin() const { return registry_.plugins()[current_.plugin]; }
 
 // The backend in use failed: notes why and moves to what the policy names. Throws when that is nothing.
-void Session::give_up_current(bn_status code, backend::Stage stage, const std::string& reason) {
+void Session::give_up_current(bn_status code, backend::Stage stage, const std::string& reason, bool of_the_model) {
   engine_.reset();
   history_.push_back({current_, code, stage, reason, smaller_});
+  if (!of_the_model && (code == BN_E_DEVICE_LOST || code == BN_E_INTERNAL)) {
+    backend::Quarantine::of_process().note_failure(plugin().file, plugin().kind, current_.device, reason);
+  }
   const backend::Decision next = backend::next_candidate(order_, options_.strict, history_);
   const std::string name = plugin().name;
   const bool bug = next.error == ErrorKind::kUsage || next.error == ErrorKind::kFailure;
@@ -94,7 +98,7 @@ void Session::judge_failure(backend::Stage stage, const std::exception_ptr& erro
       fail(ErrorKind::kInvalidModel, "the model produces unusable numbers: backend {} {}, and so did the one before it",
            plugin().name, e.what());
     }
-    give_up_current(e.code(), stage, e.what());
+    give_up_current(e.code(), stage, e.what(), true);
   } catch (const backend::BackendError& e) {
     if (e.code() == BN_E_CANCELLED) fail(ErrorKind::kInterrupted, "stopped");
     give_up_current(e.code(), stage, e.what());

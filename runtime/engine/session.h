@@ -81,7 +81,8 @@ class Session {
 
  private:
   void load_next();
-  void give_up_current(bn_status code, backend::Stage stage, const std::string& reason);
+  // of_the_model: it may be the model's fault as well as the device's.
+  void give_up_current(bn_status code, backend::Stage stage, const std::string& reason, bool of_the_model = false);
   EngineOptions engine_options() const;
   WatchedEngine::Loader loader() const;
   // Runs f with an engine that holds the log; when the backend fails, gives it up and runs f again with the next one.

@@ -26,6 +26,7 @@ WorkerEngine::WorkerEngine(const backend::Plugin& plugin, const backend::Candida
       {"device_options", options.device_options},
       {"model", model.file.path()},
       {"model_bytes", model.file.size()},
+      {"program", worker.beside},
       {"allow_unsafe", worker.allow_unsafe_plugins},
       {"n_ctx", options.n_ctx},
       {"max_batch", options.max_batch},

@@ -15,6 +15,7 @@ namespace bitnet::engine {
 struct WorkerOptions {
   std::string program;  // absolute path of bn_worker; empty: backends run in this process
   bool allow_unsafe_plugins = false;
+  std::string beside = {};  // the program that starts it: plugins in its folder are first party there, too
 };
 
 class WorkerEngine final : public Engine {

@@ -17,7 +17,7 @@ class DeviceTest : public PluginTest {
   }
   // How often the plugin's close() was called.
   static int closed(const Plugin& plugin) {
-    return *static_cast<const int*>(plugin.table->get_interface(nullptr, "zoo.closed"));
+    return *static_cast<const int*>(plugin.load().table->get_interface(nullptr, "zoo.closed"));
   }
 
   template <class F>

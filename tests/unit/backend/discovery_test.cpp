@@ -1,8 +1,5 @@
-// unit/backend/discovery_test.cpp - the search order, its limits, and the rule about owners and permissions.
+// unit/backend/discovery_test.cpp - the search order, its limits, and what the user leaves out.
 #include "backend/discovery.h"
-
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -119,81 +116,29 @@ TEST_F(Discovery, P9_ThousandFilesAndAFolderNamedTwice) {
   EXPECT_EQ(search.warnings.size(), 1u);
 }
 
-// --- whose files are trusted
+// --- what the user leaves out
 
-std::string distrust(const std::string& path) {
-  try {
-    check_trusted(path);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
+TEST_F(Discovery, GlobsMatchFileAndShortNames) {
+  DiscoveryOptions options;
+  const Strings names = {"bn_acme_fast.so", "acme_fast", "fast"};
+  EXPECT_EQ(left_out_by_globs(options, names), "");
+  options.skip = {"other", "acme*"};
+  EXPECT_EQ(left_out_by_globs(options, names), "BITNET_PLUGINS_SKIP leaves it out (acme*)");
+  options.skip = {"bn_acme"};
+  options.only = {"f?st"};
+  EXPECT_EQ(left_out_by_globs(options, names), "");
+  options.only = {"slow", "BN_*"};
+  EXPECT_EQ(left_out_by_globs(options, names), "BITNET_PLUGINS_ONLY does not name it (slow,BN_*)");
 }
 
-TEST_F(Discovery, FilesAndFoldersOthersCanChangeAreNotTrusted) {
-  const std::string file = folder_.write("sub.so", {});
-  EXPECT_EQ(distrust(file), "");
-  ::chmod(file.c_str(), 0646);
-  EXPECT_EQ(distrust(file), "the file can be changed by others (mode 646); chmod go-w it, or --allow-unsafe-plugins");
-  ::chmod(file.c_str(), 0644);
-  ::chmod(folder_.path().c_str(), 0777);
-  EXPECT_EQ(distrust(file),
-            "its folder " + folder_.path() + " can be changed by others (mode 777); chmod go-w it, or --allow-unsafe-plugins");
-  ::chmod(folder_.path().c_str(), 01777);  // like /tmp: others cannot replace the file
-  EXPECT_EQ(distrust(file), "");
-}
-
-TEST_F(Discovery, LinksAreFollowedToTheRealFolder) {
-  const std::string open_folder = folder_.make_folder("open");
-  const std::string file = folder_.write("open/bn_x.so", {});
-  const std::string link = folder_ / "bn_link.so";
-  fs::create_symlink(file, link);
-  EXPECT_EQ(distrust(link), "");
-  ::chmod(open_folder.c_str(), 0777);
-  EXPECT_NE(distrust(link).find("its folder " + open_folder), std::string::npos);
-}
-
-TEST_F(Discovery, OwnersAndGroups) {
-  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
-  const std::string file = folder_.write("bn_x.so", {});
-  ASSERT_EQ(::chmod(file.c_str(), 0664), 0);
-  EXPECT_EQ(distrust(file), "") << "a private group is the user";
-  ASSERT_EQ(::chown(file.c_str(), 0, 12345), 0);
-  EXPECT_NE(distrust(file).find("can be changed by others (mode 664)"), std::string::npos);
-  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
-  EXPECT_EQ(distrust(file), "");
-  ASSERT_EQ(::chown(file.c_str(), 12345, 0), 0);
-  EXPECT_NE(distrust(file).find("belongs to user 12345"), std::string::npos);
-  ASSERT_EQ(::chown(file.c_str(), 0, 0), 0);
-  ASSERT_EQ(::chown(folder_.path().c_str(), 12345, 0), 0);
-  EXPECT_NE(distrust(file).find("its folder " + folder_.path() + " belongs to user 12345"), std::string::npos);
-  // A link planted by somebody else in a shared folder.
-  ASSERT_EQ(::chown(folder_.path().c_str(), 0, 0), 0);
-  const std::string link = folder_ / "bn_link.so";
-  fs::create_symlink(file, link);
-  ASSERT_EQ(::lchown(link.c_str(), 12345, 12345), 0);
-  EXPECT_NE(distrust(link).find("belongs to user 12345"), std::string::npos);
-}
-
-TEST_F(Discovery, P1_OnlyRegularFilesResolve) {
-  const auto reason = [](const std::string& path) -> std::string {
-    try {
-      resolve_plugin_file(path);
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "";
-  };
-  const std::string file = folder_.write("bn_x.so", {});
-  fs::create_symlink(file, folder_ / "link");
-  EXPECT_EQ(resolve_plugin_file(folder_ / "link"), file);
-  fs::create_symlink("loop", folder_ / "loop");
-  ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
-  EXPECT_EQ(reason(folder_ / "absent"), "cannot open it: No such file or directory");
-  EXPECT_EQ(reason(folder_ / "loop"), "cannot open it: Too many levels of symbolic links");
-  EXPECT_EQ(reason(folder_.path()), "it is a folder, not a file");
-  EXPECT_EQ(reason(folder_ / "pipe"), "it is not a regular file");
-  EXPECT_EQ(reason("/dev/zero"), "it is not a regular file");
+TEST_F(Discovery, TheProbeBelongsToTheProgram) {
+  DiscoveryOptions options;
+  EXPECT_EQ(probe_program(options), "");
+  options.program_path = "/opt/x/bin/bitnet-run";
+  EXPECT_EQ(probe_program(options), "/opt/x/libexec/bitnet/bn_probe");
+  options.probe_program = "/other";
+  EXPECT_EQ(probe_program(options), "/other");
+  EXPECT_EQ(prefix_of("bitnet-run"), "");
 }
 
 }  // namespace

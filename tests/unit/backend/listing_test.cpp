@@ -17,7 +17,7 @@ class Listing : public PluginTest {
     folder_.write("bn_cpu_portable.so", portable_plugin());
     folder_.write("bn_junk.so", to_bytes("junk"));
     folder_.write("bn_zoo.so", zoo_plugin("none"));
-    DiscoveryOptions options;
+    DiscoveryOptions options = PluginTest::options();
     options.dirs = {folder_.path()};
     options.path = {folder_ / "absent"};
     return Registry::discover(options);
@@ -56,14 +56,14 @@ TEST_F(Listing, TextHasOneLinePerPlugin) {
   }
   EXPECT_NE(line_with(text, "  zoo ").find("zoo0 (Zoo) and 1 more"), std::string::npos) << text;
   EXPECT_NE(line_with(text, "  zoo ").find("i2s128 pack, t2 pack, dense -"), std::string::npos) << text;
-  EXPECT_EQ(line_with(text, "bn_junk.so"), "  " + (folder_ / "bn_junk.so") + "  not a shared library (no ELF header)");
+  EXPECT_EQ(line_with(text, "bn_junk.so"), "  " + (folder_ / "bn_junk.so") + "  refused: not a shared library (no ELF header)");
   EXPECT_NE(text.find("folders searched:\n  " + folder_.path() + "\n"), std::string::npos);
   EXPECT_EQ(text.find("mock"), std::string::npos);
 }
 
 TEST_F(Listing, MockIsMarkedAndNeverTheDefault) {
   folder_.write("bn_mock.so", replaced(zoo_plugin("none"), "\"kind\": \"cpu\"", "\"kind\":\"test\""));
-  DiscoveryOptions options;
+  DiscoveryOptions options = PluginTest::options();
   options.dirs = {folder_.path()};
   const Registry registry = Registry::discover(options);
   const std::vector<BackendReport> reports = describe_backends(registry);
@@ -98,13 +98,17 @@ TEST_F(Listing, JsonHoldsEverything) {
   EXPECT_EQ(portable["mock"], false);
   const Json& junk = json["plugins"][1];
   EXPECT_EQ(junk["usable"], false);
+  EXPECT_EQ(junk["verdict"], "refused");
+  EXPECT_EQ(portable["verdict"], "usable");
+  EXPECT_TRUE(portable["verdict_age_seconds"].is_null());
+  EXPECT_TRUE(portable["quarantined"].empty());
   EXPECT_EQ(junk["reason"], "not a shared library (no ELF header)");
   EXPECT_TRUE(junk["id"].is_null());
   EXPECT_TRUE(junk["formats"].is_null());
 }
 
 TEST_F(Listing, PathsThatAreNoTextDoNotBreakTheJson) {
-  DiscoveryOptions options;
+  DiscoveryOptions options = PluginTest::options();
   options.files = {folder_.write("bn_\xff\xfe\n.so", to_bytes("junk"))};
   const Registry registry = Registry::discover(options);
   const auto reports = describe_backends(registry);
@@ -113,7 +117,7 @@ TEST_F(Listing, PathsThatAreNoTextDoNotBreakTheJson) {
 }
 
 TEST_F(Listing, DeviceThatCannotBeOpenedIsAProblemNotACrash) {
-  DiscoveryOptions options;
+  DiscoveryOptions options = PluginTest::options();
   options.files = {folder_.write("bn_a.so", zoo_plugin("open_fails"))};
   const Registry registry = Registry::discover(options);
   const auto reports = describe_backends(registry);

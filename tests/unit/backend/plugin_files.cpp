@@ -48,7 +48,9 @@ std::string TempFolder::make_folder(const std::string& name) const {
 
 Bytes to_bytes(std::string_view text) { return Bytes(text.begin(), text.end()); }
 Bytes portable_plugin() { return read_bytes(std::string(BITNET_PLUGIN_DIR) + "/bn_cpu_portable.so"); }
-Bytes zoo_plugin(const std::string& fault) { return read_bytes(std::string(BITNET_ZOO_DIR) + "/zoo_" + fault + ".so"); }
+Bytes zoo_plugin(const std::string& fault) { return read_bytes(zoo_path(fault)); }
+std::string zoo_path(const std::string& fault) { return std::string(BITNET_BROKEN_DIR) + "/zoo_" + fault + ".so"; }
+std::string broken_path(const std::string& fault) { return std::string(BITNET_BROKEN_DIR) + "/broken_" + fault + ".so"; }
 
 Bytes replaced(Bytes bytes, std::string_view from, std::string_view to) {
   EXPECT_EQ(from.size(), to.size());
@@ -79,12 +81,21 @@ bool is_mapped(const std::string& path) {
   return false;
 }
 
-PluginTest::PluginTest() { ::setenv("XDG_DATA_HOME", home_.path().c_str(), 1); }
+PluginTest::PluginTest() {
+  ::setenv("XDG_DATA_HOME", home_.path().c_str(), 1);
+  ::setenv("XDG_CACHE_HOME", "/dev/null", 1);
+}
+
+DiscoveryOptions PluginTest::options() {
+  DiscoveryOptions options;
+  options.probe_program = BITNET_PROBE;
+  return options;
+}
 
 Plugin PluginTest::examined(const std::string& path) {
-  DiscoveryOptions options;
-  options.files = {path};
-  const Registry registry = Registry::discover(options);
+  DiscoveryOptions one = options();
+  one.files = {path};
+  Registry registry = Registry::discover(one);
   EXPECT_EQ(registry.plugins().at(0).path, path);
   return registry.plugins()[0];  // behind it there is at most the built-in backend
 }

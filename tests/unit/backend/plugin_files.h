@@ -34,7 +34,9 @@ class TempFolder {
 
 Bytes to_bytes(std::string_view text);
 Bytes portable_plugin();                     // bn_cpu_portable.so
-Bytes zoo_plugin(const std::string& fault);  // see zoo/zoo.cpp
+Bytes zoo_plugin(const std::string& fault);  // see tests/fault/broken
+std::string zoo_path(const std::string& fault);
+std::string broken_path(const std::string& fault);
 
 // Overwrites every occurrence of `from` with `to` of the same length; fails the test when there is none.
 Bytes replaced(Bytes bytes, std::string_view from, std::string_view to);
@@ -44,10 +46,12 @@ Bytes with_manifest(std::string_view json);
 // Whether a file is mapped into this process.
 bool is_mapped(const std::string& path);
 
-// Runs with XDG_DATA_HOME in an empty folder, so that no plugin of the user's gets in.
+// Runs with XDG_DATA_HOME in an empty folder, so that no plugin of the user's gets in, and without a cache folder.
 class PluginTest : public ::testing::Test {
  protected:
   PluginTest();
+  // With the probe of the build.
+  static DiscoveryOptions options();
   // What the registry says about one file, given as --plugin.
   Plugin examined(const std::string& path);
   Plugin examined(const Bytes& bytes) { return examined(folder_.write("bn_x.so", bytes)); }

@@ -184,7 +184,7 @@ TEST(Policy, OnePieceOfHardwareOfTwoPlugins) {
 std::string picture(const Decision& d) {
   std::string text;
   for (const Considered& c : d.considered) {
-    text += c.name + (c.device.empty() ? "" : "/" + c.device) + ": " + verdict_name(c.verdict) + " (" + c.reason + ")\n";
+    text += c.name + (c.device.empty() ? "" : "/" + c.device) + ": " + standing_name(c.standing) + " (" + c.reason + ")\n";
   }
   return text;
 }

@@ -111,19 +111,30 @@ TEST(PluginPath, AbsoluteFoldersOnly) {
   EXPECT_EQ(parsed.warnings, std::vector<std::string>{"BITNET_PLUGIN_PATH: 'relative' is ignored, folders must be absolute"});
 }
 
+TEST(PluginPath, GlobsAreSeparatedByCommas) {
+  const ParsedCommand parsed =
+      parse({"-p", "x"}, {{"BITNET_PLUGINS_ONLY", "cpu_*,,acme"}, {"BITNET_PLUGINS_SKIP", "bn_slow.so"}});
+  const PluginOptions& plugins = std::get<RunOptions>(parsed.command).compute.plugins;
+  EXPECT_EQ(plugins.only, (std::vector<std::string>{"cpu_*", "acme"}));
+  EXPECT_EQ(plugins.skip, std::vector<std::string>{"bn_slow.so"});
+  EXPECT_TRUE(parsed.warnings.empty());
+}
+
 TEST(PluginPath, PrivilegedProcessesIgnoreVariablesThatNameCode) {
   Environment environment;
   environment.system_config.clear();
   environment.privileged = true;
-  environment.variables = {
-      {"BITNET_PLUGIN_PATH", "/a"}, {"BITNET_ARG_PLUGIN", "/x.so"}, {"BITNET_CONFIG", "/nowhere"}, {"BITNET_SEED", "4"}};
+  environment.variables = {{"BITNET_PLUGIN_PATH", "/a"},  {"BITNET_ARG_PLUGIN", "/x.so"}, {"BITNET_CONFIG", "/nowhere"},
+                           {"BITNET_PLUGINS_ONLY", "a*"}, {"BITNET_PLUGINS_SKIP", "b*"},  {"BITNET_SEED", "4"}};
   const ParsedCommand parsed = parse_in(environment, {"-p", "x"});
   const RunOptions& run = std::get<RunOptions>(parsed.command);
   EXPECT_TRUE(run.compute.plugins.files.empty());
   EXPECT_TRUE(run.compute.plugins.path.empty());
   EXPECT_TRUE(run.compute.plugins.privileged);
   EXPECT_EQ(run.sampling.seed, 4);
-  EXPECT_EQ(parsed.warnings.size(), 3U);
+  EXPECT_TRUE(run.compute.plugins.only.empty());
+  EXPECT_TRUE(run.compute.plugins.skip.empty());
+  EXPECT_EQ(parsed.warnings.size(), 5U);
 }
 
 TEST(EnvironmentOfProcess, HasTheVariables) {

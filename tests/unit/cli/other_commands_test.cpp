@@ -16,7 +16,9 @@ TEST(Backends, WordsAndOptions) {
   EXPECT_TRUE(parse_as<BackendsOptions>({"backends", "list", "--json"}).output.json);
   EXPECT_TRUE(parse_as<BackendsOptions>({"plugins", "--list-devices", "--list-backends"}).list_devices);
   EXPECT_EQ(parse_as<BackendsOptions>({"backends", "--plugin", "x.so"}).plugins.files, std::vector<std::string>{"x.so"});
-  EXPECT_EQ(refusal({"backends", "rescan"}), "'backends rescan' is not part of this version yet");
+  EXPECT_FALSE(parse_as<BackendsOptions>({"backends", "list"}).rescan);
+  EXPECT_TRUE(parse_as<BackendsOptions>({"backends", "rescan"}).rescan);
+  EXPECT_CONTAINS(refusal({"backends", "rescan", "list"}), "unexpected argument 'list'");
   EXPECT_CONTAINS(refusal({"backends", "list", "more"}), "unexpected argument 'more'");
   EXPECT_EQ(refusal({"backends", "--temp", "1"}), "--temp is not an option of 'backends'; it belongs to: run");
 }

@@ -54,9 +54,9 @@ class EngineTest : public testing::TestWithParam<Kind> {
     candidate.device = plugin->devices.front().id;
     candidate.tier = GetParam().tier;
     if (!GetParam().worker) return load_engine(*plugin, candidate, the_model(), team_, options, pulse_);
-    return std::make_unique<WorkerEngine>(*plugin, candidate, the_model(), 2, options,
-                                          WorkerOptions{std::string(BITNET_BINARY_DIR) + "/libexec/bitnet/bn_worker", true},
-                                          pulse_);
+    return std::make_unique<WorkerEngine>(
+        *plugin, candidate, the_model(), 2, options,
+        WorkerOptions{std::string(BITNET_BINARY_DIR) + "/libexec/bitnet/bn_worker", true, BITNET_RUN}, pulse_);
   }
 
   std::vector<float> rows(Engine& engine, std::span<const int32_t> tokens, uint32_t first) {

@@ -1,5 +1,6 @@
-// zoo/zoo.cpp - a small plugin with one fault, chosen at build time by ZOO_FAULT; the fault "none" makes a sound one.
+// broken/zoo.cpp - a small plugin with one fault, chosen at build time by ZOO_FAULT; the fault "none" makes a sound one.
 #include <cfenv>
+#include <cstdio>
 #include <cstring>
 #include <stdexcept>
 
@@ -37,7 +38,9 @@ enum class Fault {
   no_granule,
   engine_stub,
   undefined_symbol,
-  changes_rounding
+  changes_rounding,
+  constructor_throws,
+  equal_ids
 };
 constexpr Fault kFault = Fault::ZOO_FAULT;
 
@@ -55,6 +58,7 @@ void spoil_modes() { std::fesetround(FE_UPWARD); }
 
 __attribute__((constructor)) void constructor() {
   if (has(Fault::changes_rounding)) spoil_modes();
+  if (has(Fault::constructor_throws)) throw std::runtime_error("not in the mood");
 }
 
 bn_status enumerate(const bn_host* host, uint32_t index, bn_device_info* info, bn_error* error) {
@@ -68,6 +72,8 @@ bn_status enumerate(const bn_host* host, uint32_t index, bn_device_info* info, b
   info->mem_total = 64u << 20;
   std::strcpy(info->id, index == 0 ? "zoo0" : "zoo1");
   std::strcpy(info->name, "Zoo");
+  if (has(Fault::endless_devices) && index > 1) std::sprintf(info->id, "zoo%u", index);
+  if (has(Fault::equal_ids)) std::strcpy(info->id, "zoo");
   if (has(Fault::bad_device_id)) std::strcpy(info->id, "a b");
   if (has(Fault::rude_text)) std::memset(info->name, '\x1b', sizeof info->name);
   return BN_OK;
