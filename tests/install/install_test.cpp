@@ -19,6 +19,7 @@ TEST(Install, TheInstalledProgramFindsItsPluginsAndModelAnywhere) {
   std::filesystem::rename(folder / "first", folder / "second");
   const std::string program = folder / "second/bin/bitnet-run";
   ASSERT_TRUE(std::filesystem::exists(program)) << install;
+  EXPECT_TRUE(std::filesystem::exists(folder / "second/libexec/bitnet/bn_probe")) << "plugins cannot be tried";
 
   const ProgramResult run =
       run_program({"-p", "Once upon a time", "-n", "30", "--greedy", "--json"}, {.program = program, .directory = "/"});
