@@ -101,6 +101,24 @@ TEST_F(Prepack, AFlippedBitIsNoticedAndTheFileMadeAnew) {
   EXPECT_EQ(cached(run()), kMatrices);
 }
 
+// The self-test multiplies rows by a fixed vector and cannot see the columns where that is 0: only the comparison of rows can.
+TEST_F(Prepack, AFlippedBitThatNoProductShowsIsNoticed) {
+  const json expected = hash(run());
+  const std::string path = only_file();
+  std::string bytes = read_text(path);
+  uint32_t column = 0;
+  while ((column * 2654435761u >> 16 & 0xFF) % 255 != 127) ++column;
+  ASSERT_LT(column, 768u);
+  // bn.i2s128; the file ends with the last layer's ffn_down of 256 rows and 768 columns: its row 0.
+  const size_t start = bytes.size() - 256 * 768 / 4;
+  bytes[start + column / 128 * 32 + column % 32] ^= static_cast<char>(1 << (6 - 2 * (column % 128 / 32)));
+  write_text(path, bytes);
+  const ProgramResult result = run({"-v"});
+  EXPECT_EQ(cached(result), 0);
+  EXPECT_NE(result.err.find("rows of matrix 27 (ffn_down) differ from the model's"), std::string::npos) << result;
+  EXPECT_EQ(hash(result), expected);
+}
+
 TEST_F(Prepack, TwoProgramsAtOnce) {
   const json expected = hash(run({"--no-prepack-cache"}));
   std::vector<ProgramResult> results(4);

@@ -2,8 +2,6 @@
 #include "store/model_hash.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <sys/time.h>
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -42,7 +40,7 @@ TEST_F(ModelHashTest, AFileJustWrittenIsNotRemembered) {
 }
 
 TEST_F(ModelHashTest, IsRememberedForAQuietFileAndForgottenWithAnyChange) {
-  const std::string quiet = "/proc/self/exe";
+  const std::string quiet = "/bin/sh";
   const std::string hash = model_sha256(quiet);
   ASSERT_EQ(kept().size(), 1u);
   const std::string identity = kept().begin().key(), other(64, 'e');

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -170,9 +171,13 @@ TEST_F(PrepackCacheTest, TheLongestUnusedFilesMakeRoom) {
   const uint64_t one = store::prepack_file_bytes(kShapes);
   const store::PrepackLimits room_for_two = {2 * one};
   EXPECT_FALSE(keep(cache("0", {one - 1}))) << "larger than everything allowed";
+  const auto later = [] { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };  // the grain of file times
   EXPECT_TRUE(keep(cache("1", room_for_two)));
+  later();
   EXPECT_TRUE(keep(cache("2", room_for_two)));
+  later();
   EXPECT_TRUE(is_found(cache("1"))) << "used last";
+  later();
   EXPECT_TRUE(keep(cache("3", room_for_two)));
   EXPECT_EQ(files().size(), 2u);
   EXPECT_FALSE(is_found(cache("2")));
