@@ -58,4 +58,6 @@ static const bn_plugin plugin = {.struct_size = sizeof(bn_plugin),
                                  .future_number = 1,
                                  .future_pointer = (void*)1};
 
-const bn_plugin* BN_CALL bitnet_plugin_v1(uint32_t host_abi_minor) { return host_abi_minor + 1 > FUTURE_NEEDS ? &plugin : NULL; }
+const bn_plugin* BN_CALL bitnet_plugin_v1(uint32_t host_abi_minor) {
+  return host_abi_minor + 1 > FUTURE_NEEDS ? &plugin : NULL;
+}
