@@ -1,9 +1,7 @@
-// engine/sampler.h - the next token from logits: greedy, or drawn with a counter-based random number.
+// engine/sampler.h - the next token from logits: bias and penalties, then the SDK's canonical sampler (kit/sampler.hpp).
 //
 // A pure function of (logits, tokens so far, settings, position): no generator state exists, so a run can be continued
 // anywhere, on any backend, and draws the same. Order: logit bias, penalties, top-k, top-p, min-p, temperature, draw.
-// Candidates are sorted by falling logit, ties by rising id; weights come from the SDK's EXP, sums are f64 in that order.
-// Source  Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011. min-p: arXiv 2407.01082.
 // Threads pure.
 #pragma once
 
@@ -12,7 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "bitnet/kit/sampler.hpp"
+
 namespace bitnet::engine {
+
+using bn::kit::philox;
+using bn::kit::PhiloxBlock;
 
 struct SamplerSettings {
   uint64_t seed = 0;
@@ -29,11 +32,5 @@ struct SamplerSettings {
 // logits: [n], changed in place by bias and penalties; ids >= n are never sampled. history: the tokens of the sequence; its
 // length is the position. At least one logit must be finite.
 int32_t sample(std::span<float> logits, std::span<const int32_t> history, const SamplerSettings& settings);
-
-// Philox4x32-10: four random words from a 128-bit counter and a 64-bit key.
-struct PhiloxBlock {
-  uint32_t word[4];
-};
-PhiloxBlock philox(PhiloxBlock counter, uint64_t key);
 
 }  // namespace bitnet::engine

@@ -43,7 +43,7 @@ typedef struct bn_output {          /* one row per position; every buffer is the
   float* hidden; /* after the last norm: one pooled row, or [rows][n_embd] */
 } bn_output;
 typedef struct bn_sampler {                  /* a pure function of (logits, history, seed, position) */
-  uint32_t struct_size, top_k;               /* candidates, <= BN_TOPK_MAX */
+  uint32_t struct_size, top_k;               /* candidates, <= BN_TOPK_MAX; 0: all */
   float temperature, top_p, min_p, reserved; /* temperature 0: best logit, lowest id wins ties */
   uint64_t seed, must;                       /* must: sampler features newer than 1.0 */
   const int32_t* stop;
@@ -54,7 +54,7 @@ typedef struct bn_decode {
   const bn_sampler* sampler;
   int32_t* tokens;               /* room for max_steps */
   uint32_t n_committed, stopped; /* out, valid also on failure; stopped: last one is a stop token */
-  bn_output* out;                /* optional: one row per committed token */
+  bn_output* out;                /* optional: row i is of the logits that tokens[i] was drawn from */
 } bn_decode;
 typedef struct bn_engine_v1 {
   uint32_t struct_size, numerics;

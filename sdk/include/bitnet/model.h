@@ -35,7 +35,7 @@ typedef struct bn_model_desc {
   const bn_arch* arch;
   const bn_tensor* tensors; /* index with BN_AT(bn_tensor, tensors, tensor_stride, i) */
   uint64_t n_tensors;
-  const float *rope_cos, *rope_sin; /* [n_ctx_max][rope_dim / 2], made by the runtime */
+  const float *rope_cos, *rope_sin; /* [bn_plan.n_ctx][rope_dim / 2], made by the runtime */
   uint8_t model_id[32];             /* SHA-256 of the file: key for caches */
   void* read_ctx;                   /* rows of a BN_DT_TERNARY tensor as bn.t2; any thread */
   bn_status(BN_CALL* read_t2)(void* read_ctx, uint64_t tensor, uint32_t row0, uint32_t row1, void* dst, uint64_t bytes);
