@@ -17,7 +17,8 @@ using nlohmann::json;
 struct Template {
   const char *folder, *plugin, *backend;
 };
-constexpr Template kTemplates[] = {{"kernels-cpp", "bn_acme", "acme"}, {"kernels-c", "bn_acme_c", "acme_c"}};
+constexpr Template kTemplates[] = {
+    {"kernels-cpp", "bn_acme", "acme"}, {"kernels-c", "bn_acme_c", "acme_c"}, {"engine-cpp", "bn_acme_engine", "acme_engine"}};
 
 class SdkTemplate : public testing::TestWithParam<std::tuple<Compiler, Template>> {
  protected:
@@ -58,7 +59,7 @@ class SdkTemplate : public testing::TestWithParam<std::tuple<Compiler, Template>
   std::string folder_;
 };
 
-TEST_P(SdkTemplate, BuildsAndWritesTheSameStory) {
+TEST_P(SdkTemplate, BuildsWritesTheSameStoryAndPassesItsCheck) {
   build();
   const json mine = story({"--plugin", folder_ + "/build/" + what().plugin + ".so", "--backend", what().backend});
   const json portable = story({"--backend", "cpu_portable"});
@@ -67,12 +68,9 @@ TEST_P(SdkTemplate, BuildsAndWritesTheSameStory) {
   EXPECT_GT(mine["text"].get<std::string>().size(), 100u);
   EXPECT_EQ(mine["text"], portable["text"]);
   EXPECT_EQ(mine["logits_hash"], portable["logits_hash"]);
-}
 
-TEST_P(SdkTemplate, PassesItsOwnCheck) {
   if (!std::filesystem::exists(package_ / "bin/bitnet-plugin-check"))
     GTEST_SKIP() << "bitnet-plugin-check is not part of this build";
-  build();
   const ProgramResult checked = package_.run(BITNET_CTEST, {"--test-dir", "build", "--output-on-failure"}, folder_);
   EXPECT_EQ(checked.exit_code, 0) << checked;
   EXPECT_NE(checked.out.find(std::string("check.") + what().plugin), std::string::npos) << checked;
