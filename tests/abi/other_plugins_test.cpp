@@ -32,7 +32,7 @@ TEST_P(OtherPlugins, WriteTheSameStory) {
   EXPECT_EQ(a["logits_hash"], b["logits_hash"]);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, OtherPlugins, testing::Values("museum_0_1", "future"),
+INSTANTIATE_TEST_SUITE_P(All, OtherPlugins, testing::Values("museum_0_1", "future", "acme_engine"),
                          [](const auto& tested) { return std::string(tested.param); });
 
 TEST(OtherPlugin, ThatNeedsANewerHostIsRefusedWithTheReason) {
