@@ -1,32 +1,9 @@
-// matmul.cpp - the part worth making fast. Plain loops, written so that compilers turn them into vector code.
+// matmul.cpp - rows and tokens around the inner loop of dot.cpp, and packing.
 #include "matmul.h"
 
 namespace acme {
-namespace {
 
 constexpr uint32_t kGroupBytes = kGroup / 4;
-// A lane gains at most 4 * 2 * 127 per group: 32 groups fit in int16, and int16 has twice the lanes of int32.
-constexpr uint32_t kGroupsPerSum = 32;
-
-// Sum of code * x over whole groups, exact.
-int32_t dot_codes(const uint8_t* row, const int8_t* x, uint32_t groups) {
-  int32_t total = 0;
-  for (uint32_t g0 = 0; g0 < groups; g0 += kGroupsPerSum) {
-    const uint32_t g1 = g0 + kGroupsPerSum < groups ? g0 + kGroupsPerSum : groups;
-    int16_t sum[kGroupBytes] = {};
-    for (uint32_t g = g0; g < g1; ++g, row += kGroupBytes, x += kGroup) {
-      for (uint32_t j = 0; j < kGroupBytes; ++j) {
-        const int b = row[j];
-        const int four = (b & 3) * x[j] + (b >> 2 & 3) * x[j + 32] + (b >> 4 & 3) * x[j + 64] + (b >> 6) * x[j + 96];
-        sum[j] = static_cast<int16_t>(sum[j] + four);
-      }
-    }
-    for (uint32_t j = 0; j < kGroupBytes; ++j) total += sum[j];
-  }
-  return total;
-}
-
-}  // namespace
 
 void matmul(const bn_matmul& args, uint32_t row0, uint32_t row1) {
   const bn_tensor& w = *args.w;

@@ -20,6 +20,9 @@ constexpr uint64_t row_bytes(uint32_t cols) { return (static_cast<uint64_t>(cols
 // code, or row1.
 uint32_t pack_rows(const bn_tensor& w, uint32_t row0, uint32_t row1, uint8_t* dst);
 
+// Sum of code * x over whole groups of one row, exact. In dot.cpp.
+int32_t dot_codes(const uint8_t* row, const int8_t* x, uint32_t groups);
+
 // y[t][r] = (float)dot * (x_scale[t] * w_scale[r]) for r in [row0, row1) and every token t.
 void matmul(const bn_matmul& args, uint32_t row0, uint32_t row1);
 

@@ -1,7 +1,7 @@
 // plugin.cpp - backend "acme" at the plugin boundary: manifest, device, answers about formats, table of ops.
 //
 // Runs before anybody knows what this CPU can do: compile it without special CPU flags. To make it yours, replace acme,
-// com.example.acme and Example Inc. here and acme in CMakeLists.txt; then make matmul.cpp fast.
+// com.example.acme and Example Inc. here and acme in CMakeLists.txt; then make dot.cpp fast.
 #include "bitnet/kit/plugin.hpp"
 
 #include <cstring>
