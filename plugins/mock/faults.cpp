@@ -1,23 +1,28 @@
 // mock/faults.cpp - see faults.h.
 #include "faults.h"
 
+#include <unistd.h>
+
+#include <cfenv>
 #include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 #include <thread>
 
 #include "bitnet/kit/plugin.hpp"
+#include "bitnet/kit/sampler.hpp"
 
 namespace bn_mock {
 namespace {
 
-constexpr const char* kPointNames[kPoints] = {"enumerate", "open",   "accepts",   "pack",  "matmul",  "dense",
-                                              "norm",      "rope",   "attention", "glu",   "load",    "session",
-                                              "append",    "decode", "truncate",  "close", "prefill", "token"};
-constexpr const char* kActionNames[] = {"error", "throw", "segv", "abort", "exit", "hang",
-                                        "slow",  "lost",  "oom",  "wrong", "nan"};
+constexpr const char* kPointNames[kPoints] = {"enumerate", "open",      "accepts", "pack",    "matmul", "dense",   "norm",
+                                              "rope",      "attention", "glu",     "fit",     "load",   "session", "append",
+                                              "decode",    "truncate",  "close",   "prefill", "token"};
+constexpr const char* kActionNames[] = {"error", "throw", "segv", "abort", "exit",  "hang", "slow",   "lost",
+                                        "oom",   "wrong", "nan",  "oob",   "print", "leak", "thread", "fpmode"};
 constexpr const char* kStatusNames[] = {"ok",        "invalid", "unsupported", "no_memory",   "busy",
                                         "cancelled", "timeout", "data",        "device_lost", "internal"};
 
@@ -66,8 +71,22 @@ std::string_view cut(std::string_view* s, char separator, bool* found) {
   return rest;
 }
 
+// "~" p "/" seed, without the "~".
+void parse_chance(std::string_view text, std::string_view chance, Rule& rule) {
+  bool has_seed = false;
+  const std::string_view seed = cut(&chance, '/', &has_seed);
+  if (!has_seed) refuse(text, "expected '/' and a seed behind the probability, as in ~0.05/7");
+  const auto [end, error] = std::from_chars(chance.data(), chance.data() + chance.size(), rule.probability);
+  if (chance.empty() || error != std::errc() || end != chance.data() + chance.size() ||
+      !(rule.probability > 0.0 && rule.probability <= 1.0)) {
+    refuse(text, "probability '" + std::string(chance) + "' is not a number above 0, at most 1");
+  }
+  rule.seed = number(text, seed, "seed", 0, std::numeric_limits<uint64_t>::max());
+}
+
 void parse_when(std::string_view text, std::string_view when, Rule& rule) {
   constexpr uint64_t kMost = 1'000'000'000'000;
+  if (!when.empty() && when.front() == '~') return parse_chance(text, when.substr(1), rule);
   bool is_range = false;
   std::string_view last = cut(&when, '-', &is_range);
   const bool open_end = !is_range && !when.empty() && when.back() == '+';
@@ -97,6 +116,9 @@ void parse_arg(std::string_view text, std::string_view arg, bool has_arg, Rule& 
     case Action::kSlow:
       rule.arg = static_cast<int64_t>(number(text, arg, "milliseconds", 0, kDay));
       return;
+    case Action::kLeak:
+      rule.arg = has_arg ? static_cast<int64_t>(number(text, arg, "KiB", 1, 1 << 20)) : 1024;
+      return;
     case Action::kHang:
       if (has_arg) rule.arg = static_cast<int64_t>(number(text, arg, "milliseconds", 0, kDay));
       return;
@@ -107,12 +129,13 @@ void parse_arg(std::string_view text, std::string_view arg, bool has_arg, Rule& 
 
 // Some actions make no sense at some points; a rule that cannot do what it says is refused.
 void check_pair(std::string_view text, const Rule& rule) {
-  const bool damages = rule.action == Action::kWrong || rule.action == Action::kNan;
+  const bool damages = rule.action == Action::kWrong || rule.action == Action::kNan || rule.action == Action::kOob;
   switch (rule.point) {
     case Point::kEnumerate:
     case Point::kOpen:
     case Point::kAccepts:
     case Point::kPack:
+    case Point::kFit:
     case Point::kLoad:
     case Point::kSession:
     case Point::kTruncate:
@@ -121,7 +144,7 @@ void check_pair(std::string_view text, const Rule& rule) {
     case Point::kClose:
       if (damages || rule.action == Action::kError || rule.action == Action::kThrow || rule.action == Action::kLost ||
           rule.action == Action::kOom) {
-        refuse(text, "close() answers nothing; it can only segv, abort, exit, hang or slow");
+        refuse(text, "close() answers nothing; it can only segv, abort, exit, hang, slow, print, leak, thread or fpmode");
       }
       return;
     case Point::kDecode:
@@ -143,7 +166,7 @@ Rule parse_rule(std::string_view text) {
   const int point = find(kPointNames, left);
   if (point < 0) refuse(text, "unknown point '" + std::string(left) + "'; known: " + list_of(kPointNames));
   if (!has_action) refuse(text, "expected '=' and an action; known: " + list_of(kActionNames));
-  const int known = find(kActionNames, action);
+  const int known = find(kActionNames, action == "segfault" ? "segv" : action);
   if (known < 0) refuse(text, "unknown action '" + std::string(action) + "'; known: " + list_of(kActionNames));
   rule.point = static_cast<Point>(point);
   rule.action = static_cast<Action>(known);
@@ -168,15 +191,37 @@ bn_status sleep_for(int64_t ms, const bn_call* call) {
   }
 }
 
+// The actions that break a rule of plugin.h and go on.
+void misbehave(const Rule& rule) {
+  if (rule.action == Action::kPrint) {
+    const std::string line = "mock: fault '" + rule.text + "'\n";
+    if (write(STDOUT_FILENO, line.data(), line.size()) < 0) return;  // a closed stdout is no reason to fail
+  } else if (rule.action == Action::kLeak) {
+    // Touched, so that it counts as used; the volatile pointer keeps the allocation.
+    void* volatile lost = std::malloc(static_cast<size_t>(rule.arg) * 1024);
+    if (lost != nullptr) std::memset(lost, 1, static_cast<size_t>(rule.arg) * 1024);
+  } else if (rule.action == Action::kThread) {
+    std::thread([] {
+      for (;;) pause();
+    }).detach();
+  } else {
+    std::fesetround(FE_UPWARD);
+  }
+}
+
 }  // namespace
 
 const char* name_of(Point p) { return kPointNames[static_cast<int>(p)]; }
 
-bool occurs_in_canned(Point p) {
-  return p == Point::kEnumerate || p == Point::kOpen || p == Point::kAccepts || p >= Point::kLoad;
+bool occurs_in(Mode mode, Point p) {
+  if (p == Point::kPack) return mode == Mode::kKernels;
+  if (p >= Point::kMatmul && p <= Point::kGlu) return mode != Mode::kCanned;
+  if (p == Point::kFit || (p >= Point::kSession && p <= Point::kTruncate)) return mode != Mode::kKernels;
+  return true;
 }
-bool occurs_in_faithful(Point p) {
-  return p <= Point::kLoad || p == Point::kClose || p == Point::kPrefill || p == Point::kToken;
+
+bool Rule::strikes(uint64_t n) const {
+  return n >= first && n <= last && (probability >= 1.0 || bn::kit::uniform_at(seed, n) < probability);
 }
 
 std::vector<Rule> parse_faults(std::string_view script) {
@@ -211,7 +256,7 @@ Verdict Faults::judge(Point p, uint64_t n, const bn_call* call) {
   Verdict v;
   for (const Rule& rule : rules_) {
     if (lost_) break;
-    if (rule.point != p || n < rule.first || n > rule.last) continue;
+    if (rule.point != p || !rule.strikes(n)) continue;
     v.reason = rule.text.c_str();
     switch (rule.action) {
       case Action::kError:
@@ -244,6 +289,11 @@ Verdict Faults::judge(Point p, uint64_t n, const bn_call* call) {
       case Action::kNan:
         v.nan = true;
         break;
+      case Action::kOob:
+        v.oob = true;
+        break;
+      default:
+        misbehave(rule);
     }
   }
   if (lost_) {

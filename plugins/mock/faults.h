@@ -2,6 +2,7 @@
 //
 //   script = rule { ";" rule }        rule = point [ "@" when ] "=" action [ ":" arg ]
 //   when   = n | n "+" | n "-" m      counted from 1; absent: every time
+//          | "~" p "/" seed           each count with probability p
 //
 // Threads: at() and judge() may be called concurrently.
 #pragma once
@@ -30,7 +31,8 @@ enum class Point {
   kRope,       // calls
   kAttention,  // calls
   kGlu,        // calls
-  kLoad,       // calls; faithful: once, at the end of open()
+  kFit,        // calls
+  kLoad,       // calls; kernels tier: once, at the end of open()
   kSession,    // calls of session_create
   kAppend,     // generated tokens: the append whose logits are those of the n-th token
   kDecode,     // generated tokens: the step inside decode that commits the n-th token
@@ -41,29 +43,55 @@ enum class Point {
 };
 inline constexpr int kPoints = static_cast<int>(Point::kToken) + 1;
 
-enum class Action { kError, kThrow, kSegv, kAbort, kExit, kHang, kSlow, kLost, kOom, kWrong, kNan };
+enum class Action {
+  kError,
+  kThrow,
+  kSegv,
+  kAbort,
+  kExit,
+  kHang,
+  kSlow,
+  kLost,
+  kOom,
+  kWrong,
+  kNan,
+  kOob,
+  kPrint,
+  kLeak,
+  kThread,
+  kFpmode
+};
+
+// What an open mock offers: canned text as an engine; the real model as kernels or as an engine.
+enum class Mode { kCanned, kKernels, kEngine };
 
 struct Rule {
   Point point = Point::kToken;
   uint64_t first = 1, last = std::numeric_limits<uint64_t>::max();
+  double probability = 1.0;  // below 1: of each count, by a number that depends on seed and count alone
+  uint64_t seed = 0;
   Action action = Action::kError;
-  int64_t arg = -1;  // status, exit code or milliseconds; -1: none (hang: for ever)
+  int64_t arg = -1;  // status, exit code, milliseconds or KiB; -1: none (hang: for ever)
   std::string text;  // as written
+
+  bool strikes(uint64_t n) const;
 };
 
 // Throws std::invalid_argument naming the word that was not understood and the words that would have been.
 std::vector<Rule> parse_faults(std::string_view script);
 
-// The points that occur in one mode of the mock; close and earlier ones occur in both.
-bool occurs_in_canned(Point);
-bool occurs_in_faithful(Point);
+bool occurs_in(Mode, Point);
 const char* name_of(Point);
 
 // What a call has to do after its rules were asked.
 struct Verdict {
   bn_status status = BN_OK;         // not BN_OK: answer this
   bool wrong = false, nan = false;  // compute, then damage the result
+  bool oob = false;                 // and write one element behind it
   const char* reason = "";          // text of the rule; lives as long as the Faults
+
+  // Takes over the damage that another verdict asks for.
+  void add_damage(const Verdict& other) { wrong |= other.wrong, nan |= other.nan, oob |= other.oob; }
 };
 
 // Services of bn_call, which may be NULL: has the host asked to stop; I am alive.

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "bitnet/kit/portable.h"
 #include "device.h"
 
 BN_MANIFEST(R"({"schema": 1, "abi": [1, 0], "id": "org.bitnet-run.mock", "name": "mock", "version": "0.1.0",
@@ -17,6 +18,7 @@ namespace {
 using bn::kit::guard;
 using bn::kit::set_error;
 using bn_mock::Faults;
+using bn_mock::Mode;
 using bn_mock::Point;
 using bn_mock::Rule;
 using bn_mock::Verdict;
@@ -60,11 +62,30 @@ const json& member(const json& options, const char* key) {
   return at == options.end() ? absent : *at;
 }
 
-bool read_mode(const json& options) {
-  const json& mode = member(options, "mode");
-  if (mode.is_null() || mode == "canned") return false;
-  if (mode == "faithful") return true;
-  throw std::invalid_argument("option mode: expected \"canned\" or \"faithful\", found " + mode.dump());
+Mode read_mode(const json& options) {
+  const json &mode = member(options, "mode"), &tier = member(options, "tier");
+  if (!mode.is_null() && mode != "canned" && mode != "faithful") {
+    throw std::invalid_argument("option mode: expected \"canned\" or \"faithful\", found " + mode.dump());
+  }
+  if (!tier.is_null() && tier != "kernels" && tier != "engine") {
+    throw std::invalid_argument("option tier: expected \"kernels\" or \"engine\", found " + tier.dump());
+  }
+  if (mode == "faithful") return tier == "engine" ? Mode::kEngine : Mode::kKernels;
+  if (tier == "kernels") throw std::invalid_argument("option tier: mode canned is an engine and has no kernels");
+  return Mode::kCanned;
+}
+
+// Options wrap and wrap_options: which ops are behind the faults.
+void choose_ops(bn_device& device, const bn_host* host, const json& options) {
+  device.inner = *bn_portable_kernels();
+  const json &wrap = member(options, "wrap"), &inner = member(options, "wrap_options");
+  if (!wrap.is_null()) {
+    if (!wrap.is_string()) throw std::invalid_argument("option wrap: expected a path, found " + wrap.dump());
+    if (device.mode != Mode::kKernels) throw std::invalid_argument("option wrap: needs mode faithful and tier kernels");
+    const std::string text = inner.dump();
+    bn_mock::wrap_plugin(device, host, wrap.get_ref<const std::string&>().c_str(), inner.is_null() ? nullptr : text.c_str());
+  }
+  bn_mock::make_faithful_kernels(device);
 }
 
 std::vector<int32_t> read_tokens(const json& options) {
@@ -82,7 +103,9 @@ std::vector<int32_t> read_tokens(const json& options) {
 }
 
 // The rules of the option, each of which must be able to fire in this mode, and those of the environment.
-std::vector<Rule> read_rules(const json& options, bool faithful) {
+std::vector<Rule> read_rules(const json& options, Mode mode) {
+  static constexpr const char* kNames[] = {"canned (engine); use token or prefill", "faithful (kernels); use token or prefill",
+                                           "faithful (engine); use load"};
   const json& script = member(options, "faults");
   if (!script.is_null() && !script.is_string()) {
     throw std::invalid_argument("option faults: expected a string, found " + script.dump());
@@ -90,28 +113,30 @@ std::vector<Rule> read_rules(const json& options, bool faithful) {
   std::vector<Rule> rules;
   if (script.is_string()) rules = bn_mock::parse_faults(script.get_ref<const std::string&>());
   for (const Rule& rule : rules) {
-    if (faithful ? occurs_in_faithful(rule.point) : occurs_in_canned(rule.point)) continue;
-    throw std::invalid_argument(
-        "fault rule '" + rule.text + "': point '" + name_of(rule.point) + "' does not occur in mode " +
-        (faithful ? "faithful (kernels); use token or prefill" : "canned (engine); use token or prefill"));
+    if (occurs_in(mode, rule.point)) continue;
+    throw std::invalid_argument("fault rule '" + rule.text + "': point '" + name_of(rule.point) + "' does not occur in mode " +
+                                kNames[static_cast<int>(mode)]);
   }
   for (Rule& rule : environment_rules()) rules.push_back(std::move(rule));
   return rules;
 }
 
-bn_status open(const bn_host*, const char* device_id, const char* options_json, bn_device** out, bn_error* error) {
+bn_status open(const bn_host* host, const char* device_id, const char* options_json, bn_device** out, bn_error* error) {
   return guarded(error, [&]() -> bn_status {
     if (device_id != nullptr && std::strcmp(device_id, kDeviceId) != 0) {
       return set_error(error, BN_E_INVALID, "no device '%.64s'; the only one is '%s'", device_id, kDeviceId);
     }
     const json options = options_json == nullptr ? json::object() : json::parse(options_json, nullptr, false);
     if (!options.is_object()) return set_error(error, BN_E_INVALID, "options: not a JSON object: %.160s", options_json);
-    const bool faithful = read_mode(options);
-    auto device = std::make_unique<bn_device>(faithful, read_tokens(options), read_rules(options, faithful));
+    const Mode mode = read_mode(options);
+    auto device = std::make_unique<bn_device>(mode, read_tokens(options), read_rules(options, mode));
+    choose_ops(*device, host, options);
     static std::atomic<uint64_t> calls = 0;
     if (const Verdict v = device->faults.judge(Point::kOpen, ++calls); v.status != BN_OK) return report(v, error);
     // The kernels tier has no load of its own: opening the device is where this backend could refuse a model.
-    if (const Verdict v = faithful ? device->faults.at(Point::kLoad) : Verdict{}; v.status != BN_OK) return report(v, error);
+    if (mode == Mode::kKernels) {
+      if (const Verdict v = device->faults.at(Point::kLoad); v.status != BN_OK) return report(v, error);
+    }
     *out = device.release();
     return BN_OK;
   });
@@ -126,8 +151,10 @@ void close(bn_device* device) {
 }
 
 const void* get_interface(bn_device* device, const char* id) {
-  if (device->faithful && std::strcmp(id, BN_KERNELS_ID) == 0) return bn_mock::faithful_kernels();
-  if (!device->faithful && std::strcmp(id, BN_ENGINE_ID) == 0) return bn_mock::canned_engine();
+  const bool kernels = std::strcmp(id, BN_KERNELS_ID) == 0, engine = std::strcmp(id, BN_ENGINE_ID) == 0;
+  if (kernels && device->mode == Mode::kKernels) return &device->kernels;
+  if (engine && device->mode == Mode::kEngine) return bn_mock::faithful_engine();
+  if (engine && device->mode == Mode::kCanned) return bn_mock::canned_engine();
   return nullptr;
 }
 

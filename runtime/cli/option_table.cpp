@@ -105,6 +105,8 @@ constexpr OptionRow kReadyRows[] = {
      .help = "let the mock backend answer, marked, when no real backend can"},
     {.name = "mock-mode", .kind = K::kChoice, .value_name = "MODE", .choices = "canned faithful", .default_text = "canned",
      .commands = kRun, .group = G::kCompute, .help = "what the mock backend computes: canned, faithful"},
+    {.name = "mock-tier", .kind = K::kChoice, .value_name = "TIER", .choices = "kernels engine", .default_text = "kernels",
+     .commands = kRun, .group = G::kCompute, .help = "what the faithful mock offers: kernels, engine"},
     {.name = "mock-faults", .kind = K::kPath, .value_name = "SCRIPT", .commands = kRun, .group = G::kCompute,
      .help = "faults for the mock backend to play, for example 'decode@37=lost'"},
     {.name = "backends", .kind = K::kNames, .value_name = "LIST", .default_text = "cuda,cpu", .commands = kRun,

@@ -79,6 +79,7 @@ struct OutputOptions {
 
 struct MockOptions {
   std::string mode;    // "canned" or "faithful"
+  std::string tier;    // of faithful: "kernels" or "engine"
   std::string faults;  // a fault script, empty: none; its grammar is the mock plugin's business
 };
 

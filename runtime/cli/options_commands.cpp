@@ -191,12 +191,15 @@ void apply_real_model(const Settings& settings, ComputeOptions& out, std::vector
 
 MockOptions mock_options(const Settings& settings, const ComputeOptions& compute) {
   const bool possible = compute.allow_mock || std::any_of(compute.backends.begin(), compute.backends.end(), is_mock_name);
-  for (const std::string_view name : {"mock-mode", "mock-faults"}) {
+  for (const std::string_view name : {"mock-mode", "mock-tier", "mock-faults"}) {
     if (!possible && settings.of(name).source == Source::kFlag) {
       fail(ErrorKind::kUsage, "{} has no effect without --backend mock or --allow-mock", settings.where(name));
     }
   }
-  return {settings.choice("mock-mode"), settings.path("mock-faults")};
+  if (settings.of("mock-tier").source == Source::kFlag && settings.choice("mock-mode") != "faithful") {
+    fail(ErrorKind::kUsage, "{} has no effect without --mock-mode faithful", settings.where("mock-tier"));
+  }
+  return {settings.choice("mock-mode"), settings.choice("mock-tier"), settings.path("mock-faults")};
 }
 
 void fill_batch_sizes(const Settings& settings, ComputeOptions& out) {

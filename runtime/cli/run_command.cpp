@@ -62,9 +62,10 @@ backend::Order choose_backends(const backend::Registry& registry, const ComputeO
   return backend::order_candidates(facts, requested, options);
 }
 
-// The JSON for the mock's open(): its mode and faults.
+// The JSON for the mock's open(): its mode, tier and faults.
 std::string mock_options(const MockOptions& mock) {
   nlohmann::json j = {{"mode", mock.mode}};
+  if (mock.mode == "faithful") j["tier"] = mock.tier;
   if (!mock.faults.empty()) j["faults"] = mock.faults;
   return json_text(j);
 }

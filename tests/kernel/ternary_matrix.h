@@ -1,64 +1,14 @@
-// kernel/ternary_matrix.h - ternary matrices and activations as the tests of matmul and pack need them.
+// kernel/ternary_matrix.h - matrices, activations and guarded memory of the conformance kit, for the tests of the mock.
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <memory>
-#include <string>
-#include <vector>
-
-#include "bitnet/kernels.h"
-#include "bitnet/kit/ternary.hpp"
-#include "kernel/guarded.h"
-#include "kernel/random.h"
+#include "conformance/ternary_matrix.h"
 
 namespace bitnet::kernel_test {
-
-using bn::kit::Layout;
-
-enum class Trits { kRandom, kAllPlus, kAllMinus, kAllZero };
-
-bn_format format_of(Layout layout);
-
-// A matrix in its file layout, in guarded read-only memory that is aligned as format.align says.
-class TernaryMatrix {
- public:
-  // n_scales: 1 or rows.
-  TernaryMatrix(Layout layout, uint32_t rows, uint32_t cols, Trits content, uint32_t n_scales, uint64_t seed, Edge edge);
-
-  bn_tensor tensor = {};  // data and scales point into this object
-  bn_tensor shape_only() const;
-
- private:
-  bn_format format_;
-  std::unique_ptr<Input<float>> scales_;
-  std::unique_ptr<Input<uint8_t>> data_;
-};
-
-// The weights as the plugin wants them: in place, or packed. `packed` has no content if the plugin says BN_NO.
-class PreparedMatrix {
- public:
-  PreparedMatrix(bn_device* device, const bn_kernels_v1& kernels, const TernaryMatrix& matrix, Edge edge);
-
-  int32_t answer = BN_NO;  // of accepts()
-  std::string failure;     // of pack_size() or pack()
-  bn_tensor tensor;        // after packing its data is NULL: nobody may read the original any more
-  const void* packed = nullptr;
-
- private:
-  std::unique_ptr<GuardedBytes> buffer_;
-};
-
-enum class Codes { kRandom, kAll127, kAllMinus127, kAlternating };
-
-// int8 activations [m][stride] with the zero padding that k_align asks for; past it, up to stride, lies garbage. The last row
-// ends with its padding.
-struct Activations {
-  Activations(uint32_t m, uint32_t cols, uint32_t k_align, uint32_t extra_stride, Codes content, uint64_t seed);
-  uint32_t stride;
-  std::vector<int8_t> x;
-  std::vector<float> scale;  // [m]
-  std::vector<int32_t> sum;  // [m]
-};
-
+using conformance::Activations;
+using conformance::Codes;
+using conformance::Edge;
+using conformance::Layout;
+using conformance::Random;
+using conformance::TernaryMatrix;
+using conformance::Trits;
 }  // namespace bitnet::kernel_test

@@ -72,6 +72,7 @@ class ReferenceSession {
 
   const std::vector<int32_t>& tokens() const { return tokens_; }
   uint32_t n_ctx() const { return n_ctx_; }
+  uint32_t n_embd() const { return model_.arch.n_embd; }
 
   // All n tokens go through the layers, or none is taken.
   bn_status append(const int32_t* tokens, uint32_t n, bn_output* out, const bn_call* call, bn_error* error) {

@@ -1,9 +1,11 @@
-// kernel/ternary_matrix.cpp - see ternary_matrix.h.
-#include "kernel/ternary_matrix.h"
+// conformance/ternary_matrix.cpp - see ternary_matrix.h.
+#include "ternary_matrix.h"
 
 #include <cstring>
 
-namespace bitnet::kernel_test {
+#include "check.h"
+
+namespace bitnet::conformance {
 namespace {
 
 constexpr uint8_t kT2[16] = BN_FINGERPRINT_T2;
@@ -48,11 +50,13 @@ TernaryMatrix::TernaryMatrix(Layout layout, uint32_t rows, uint32_t cols, Trits 
   const uint64_t row_bytes = bn::kit::row_bytes(layout, cols);
   std::vector<uint8_t> data(row_bytes * rows);
   for (uint32_t r = 0; r < rows; ++r) {
-    for (int8_t& w : row) w = trit(content, random);
+    for (uint32_t c = 0; c < cols; ++c) {
+      row[c] = content == Trits::kCanonical ? bn::kit::canonical_trit(r, c) : trit(content, random);
+    }
     (layout == Layout::kT2 ? bn::kit::write_row_t2 : bn::kit::write_row_i2s128)(row.data(), cols, &data[r * row_bytes]);
   }
-  scales_ = std::make_unique<Input<float>>(scales, edge);
-  data_ = std::make_unique<Input<uint8_t>>(data, edge, format_.align);
+  scales_ = std::make_unique<Input<float>>("w.scales", scales, edge);
+  data_ = std::make_unique<Input<uint8_t>>("w.data", data, edge, format_.align);
   tensor.struct_size = sizeof tensor;
   tensor.role = BN_T_ATTN_Q;
   tensor.dtype = BN_DT_TERNARY;
@@ -84,17 +88,11 @@ PreparedMatrix::PreparedMatrix(bn_device* device, const bn_kernels_v1& kernels, 
   bn_format layout = {};
   layout.struct_size = sizeof layout;
   uint64_t bytes = 0;
-  if (kernels.pack_size(device, &tensor, &bytes, &layout, &error) != BN_OK) {
-    failure = std::string("pack_size: ") + error.message;
-    return;
-  }
-  buffer_ = std::make_unique<GuardedBytes>(bytes, edge, 64);
+  expect_ok(kernels.pack_size(device, &tensor, &bytes, &layout, &error), "pack_size", &error);
+  buffer_ = std::make_unique<GuardedBytes>("packed", bytes, edge, 64);
   std::memset(buffer_->data(), 0xAA, bytes);
-  if (kernels.pack(device, &tensor, 0, tensor.rows, buffer_->data(), &error) != BN_OK) {
-    failure = std::string("pack: ") + error.message;
-    return;
-  }
-  if (!buffer_->slack_intact()) failure = "pack wrote outside its buffer";
+  expect_ok(kernels.pack(device, &tensor, 0, tensor.rows, buffer_->data(), &error), "pack", &error);
+  buffer_->expect_slack_intact();
   buffer_->freeze();
   packed = buffer_->data();
   tensor.data = nullptr;
@@ -131,4 +129,4 @@ Activations::Activations(uint32_t m, uint32_t cols, uint32_t k_align, uint32_t e
   }
 }
 
-}  // namespace bitnet::kernel_test
+}  // namespace bitnet::conformance

@@ -1,0 +1,214 @@
+// conformance/attention_tests.cpp - attention over pages of keys and values against the reference body.
+#include <limits>
+
+#include "operation.h"
+
+namespace bitnet::conformance {
+namespace {
+
+constexpr char kDefinition[] =
+    "exact-1, attention: chunks of 128 positions; score = S16(q,k)*scale, e = EXP(score - chunk max), sums in 16 lanes, "
+    "outputs as "
+    "FMA chains over positions; chunks merged rising; times 1/sum. Positions not visible are not read";
+
+struct Case {
+  uint32_t head_dim = 64, n_heads = 4, n_kv_heads = 1, kv_dtype = BN_DT_F32, pos0 = 0, tokens = 1, window = 0;
+  float score_size = 1.0f;
+  bool head_major = false;  // inside a page: [head][position][head_dim], else [position][head][head_dim]
+  uint32_t gap = 0;
+  std::string text() const {
+    return say("head_dim %u, heads %u/%u, KV %s %s, pos0 %u, %u tokens, window %u, scores of size %g, strides + %u, seed %llu",
+               head_dim, n_heads, n_kv_heads, kv_dtype == BN_DT_F16 ? "f16" : "f32", head_major ? "by head" : "by position",
+               pos0, tokens, window, static_cast<double>(score_size), gap, static_cast<unsigned long long>(base_seed));
+  }
+  uint32_t width() const { return n_heads * head_dim; }
+  uint32_t stride_pos() const { return (head_major ? head_dim : n_kv_heads * head_dim) + gap; }
+  uint32_t stride_head() const { return head_major ? stride_pos() * BN_KV_PAGE : head_dim; }
+  uint32_t page_elements() const {
+    return n_kv_heads * head_dim * BN_KV_PAGE + gap * BN_KV_PAGE * (head_major ? n_kv_heads : 1);
+  }
+  bool seen(uint32_t position, Range tokens_asked) const {
+    return position < pos0 + tokens_asked.second && (window == 0 || position + window > pos0 + tokens_asked.first);
+  }
+};
+
+// The pages of keys or of values. Elements that no token asked for may read are NaN; pages without any visible position
+// are not there at all.
+class Pages {
+ public:
+  Pages(const char* name, const Case& c, uint64_t seed, Range tokens, Edge edge) : name_(name) {
+    Random random(seed);
+    for (uint32_t first = 0; first < c.pos0 + c.tokens; first += BN_KV_PAGE) {
+      std::vector<float> values(c.page_elements(), std::numeric_limits<float>::quiet_NaN());
+      bool any = false;
+      for (uint32_t p = 0; p < BN_KV_PAGE; ++p) {
+        for (uint32_t h = 0; h < c.n_kv_heads; ++h) {
+          for (uint32_t d = 0; d < c.head_dim; ++d) {
+            const float value = random.normal();
+            if (!c.seen(first + p, tokens)) continue;
+            values[static_cast<size_t>(p) * c.stride_pos() + static_cast<size_t>(h) * c.stride_head() + d] = value;
+            any = true;
+          }
+        }
+      }
+      pointers_.push_back(add_page(c.kv_dtype, values, any, edge));
+    }
+    table_ = std::make_unique<Input<const void*>>("the table of KV pages", pointers_, edge);
+  }
+  const void* const* table() const { return table_->data(); }
+
+ private:
+  const void* add_page(uint32_t dtype, const std::vector<float>& values, bool any, Edge edge) {
+    const size_t bytes = dtype == BN_DT_F16 ? 2 : 4;
+    memory_.push_back(std::make_unique<GuardedBytes>(name_, values.size() * bytes, edge, bytes));
+    GuardedBytes& page = *memory_.back();
+    for (size_t i = 0; i < values.size(); ++i) {
+      const uint16_t half = bn::kit::f32_to_f16(values[i]);
+      std::memcpy(page.data() + i * bytes, dtype == BN_DT_F16 ? static_cast<const void*>(&half) : &values[i], bytes);
+    }
+    if (any) {
+      page.freeze();
+    } else {
+      page.make_absent();
+    }
+    return page.data();
+  }
+  const char* name_;
+  std::vector<std::unique_ptr<GuardedBytes>> memory_;
+  std::vector<const void*> pointers_;
+  std::unique_ptr<Input<const void*>> table_;
+};
+
+class Attention : public OperationOf<bn_attn> {
+ public:
+  // Only tokens of `asked` will be computed.
+  Attention(const Case& c, Edge edge, Range asked)
+      : k_("a page of keys", c, 11, asked, edge),
+        v_("a page of values", c, 12, asked, edge),
+        q_("q", Random(c.head_dim).normals(size_of(c), c.score_size), edge),
+        y_("y", untouched<float>(size_of(c)), c.width() + c.gap, false, edge) {
+    n_a = c.tokens;
+    n_b = c.n_heads;
+    const uint32_t stride = c.width() + c.gap;
+    const float scale = 1.0f / __builtin_sqrtf(static_cast<float>(c.head_dim));
+    args_ = {sizeof(bn_attn), c.n_heads, c.n_kv_heads, c.head_dim, c.pos0,    c.window,   c.kv_dtype, c.stride_pos(),
+             c.stride_head(), stride,    stride,       scale,      q_.data(), k_.table(), v_.table(), y_.found()};
+    reference_ = args_;
+  }
+
+  const char* name() const override { return "attention"; }
+  void reset() override { y_.reset(); }
+  void run_reference(Range tokens, Range heads) override {
+    reference_.y = y_.expected.data();
+    reference().attention(nullptr, &reference_, tokens.first, tokens.second, heads.first, heads.second, nullptr);
+  }
+  bn_status call(const bn_kernels_v1& k, bn_device* d, const void* a, Range tokens, Range heads, void* scratch) const override {
+    return k.attention(d, static_cast<const bn_attn*>(a), tokens.first, tokens.second, heads.first, heads.second, scratch);
+  }
+  void check(const Accuracy& accuracy) const override { y_.check(accuracy); }
+
+ private:
+  static size_t size_of(const Case& c) { return static_cast<size_t>(c.tokens - 1) * (c.width() + c.gap) + c.width(); }
+  Pages k_, v_;
+  Input<float> q_;
+  Output<float> y_;
+};
+
+void check(Subject& s, const Case& c) {
+  BN_NEEDS_OP(s, attention);
+  const Where where(c.text());
+  for (const Edge edge : kBothEdges) {
+    const Where at(name_of(edge));
+    const auto scratch = s.scratch(edge);
+    for (const std::vector<Range>& tokens : ways_to_cut(c.tokens, 1)) {
+      Attention op(c, edge, {tokens.front().first, tokens.back().second});
+      for (const std::vector<Range>& heads : ways_to_cut(c.n_heads, 1)) check_ranges(s, op, tokens, heads, *scratch);
+    }
+  }
+}
+
+constexpr uint32_t kKvDtypes[] = {BN_DT_F16, BN_DT_F32};
+
+std::vector<std::unique_ptr<Operation>> typical(Subject& s, Edge edge) {
+  BN_NEEDS_OP(s, attention);
+  std::vector<std::unique_ptr<Operation>> operations;
+  for (const uint32_t kv : kKvDtypes) {
+    for (const Case& c : {Case{128, 8, 2, kv, 200, 4, 0, 1.0f, true}, Case{100, 4, 4, kv, 127, 5, 100, 3.0f, false, 7}}) {
+      operations.push_back(std::make_unique<Attention>(c, edge, Range{0, c.tokens}));
+    }
+  }
+  return operations;
+}
+
+void head_dims(Subject& s) {
+  for (const uint32_t kv : kKvDtypes) {
+    for (const uint32_t head_dim : {16u, 20u, 64u, 80u, 96u, 100u, 128u, 256u, 288u}) {
+      check(s, {head_dim, 4, 2, kv, 37});
+      check(s, {head_dim, 2, 2, kv, 130, 2, 0, 1.0f, true, 3});
+    }
+  }
+}
+
+void groupings(Subject& s) {
+  for (const uint32_t kv : kKvDtypes) {
+    for (const auto& [heads, kv_heads] : std::vector<Range>{{1, 1}, {5, 5}, {4, 1}, {8, 2}, {5, 1}, {20, 5}, {6, 3}}) {
+      check(s, {128, heads, kv_heads, kv, 140, 1});
+      check(s, {64, heads, kv_heads, kv, 20, 3, 0, 1.0f, true});
+    }
+  }
+}
+
+void positions(Subject& s) {
+  for (const uint32_t kv : kKvDtypes) {
+    for (const uint32_t pos0 :
+         {0u, 1u, 2u, 6u, 7u, 8u, 14u, 15u, 16u, 17u, 31u, 63u, 126u, 127u, 128u, 129u, 255u, 256u, 300u}) {
+      check(s, {128, 4, 1, kv, pos0});
+    }
+  }
+}
+
+void several_tokens(Subject& s) {
+  for (const uint32_t kv : kKvDtypes) {
+    for (const uint32_t pos0 : {0u, 1u, 120u, 126u, 127u, 128u, 250u}) check(s, {64, 5, 1, kv, pos0, 5});
+    check(s, {128, 2, 1, kv, 0, 33});
+    check(s, {128, 4, 1, kv, 100, 40});
+  }
+}
+
+void windows(Subject& s) {
+  for (const uint32_t kv : kKvDtypes) {
+    for (const uint32_t window : {1u, 2u, 16u, 100u, 127u, 128u, 129u, 200u, 1000u}) {
+      check(s, {64, 4, 2, kv, 0, 3, window});
+      check(s, {64, 4, 2, kv, 300, 3, window});
+    }
+  }
+}
+
+void sizes_of_scores(Subject& s) {
+  for (const uint32_t kv : kKvDtypes) {
+    for (const float size : {0.0f, 1e-30f, 10.0f, 100.0f, 1e4f, 1e30f}) {
+      check(s, {128, 2, 1, kv, 290, 1, 0, size});
+      check(s, {100, 3, 1, kv, 125, 4, 0, size});
+    }
+  }
+}
+
+void main_model(Subject& s) {
+  for (const uint32_t kv : kKvDtypes) {
+    check(s, {128, 20, 5, kv, 700});
+    check(s, {128, 20, 5, kv, 380, 5, 0, 3.0f});
+  }
+}
+
+}  // namespace
+
+Tests attention_tests() {
+  Tests tests = {{"attention.head_dims", kDefinition, head_dims},  {"attention.groupings", kDefinition, groupings},
+                 {"attention.positions", kDefinition, positions},  {"attention.several_tokens", kDefinition, several_tokens},
+                 {"attention.windows", kDefinition, windows},      {"attention.sizes_of_scores", kDefinition, sizes_of_scores},
+                 {"attention.main_model", kDefinition, main_model}};
+  add_common_tests(tests, "attention", typical);
+  return tests;
+}
+
+}  // namespace bitnet::conformance
