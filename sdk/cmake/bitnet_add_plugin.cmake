@@ -42,11 +42,16 @@ function(bitnet_add_plugin name)
   endif()
 endfunction()
 
-function(bitnet_check_plugin name)
+# A macro, as enable_testing() works in the scope of a folder only.
+macro(bitnet_check_plugin name)
+  enable_testing()
+  bitnet_add_check_(${name} ${ARGN})
+endmacro()
+
+function(bitnet_add_check_ name)
   if(NOT TARGET ${name})
     message(FATAL_ERROR "bitnet_check_plugin(${name}): there is no such target; call bitnet_add_plugin(${name} ...) first")
   endif()
-  enable_testing()
   set(program bitnet-plugin-check)
   if(NOT TARGET bitnet-plugin-check)  # the plugin can be built all the same; its test fails
     message(WARNING "bitnet_check_plugin(${name}): the program bitnet-plugin-check is missing, expected in folder bin of the "

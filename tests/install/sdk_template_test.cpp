@@ -59,6 +59,7 @@ class SdkTemplate : public testing::TestWithParam<std::tuple<Compiler, Template>
   std::string folder_;
 };
 
+// The check takes seconds, so of clang's plugins only one is checked.
 TEST_P(SdkTemplate, BuildsWritesTheSameStoryAndPassesItsCheck) {
   build();
   const json mine = story({"--plugin", folder_ + "/build/" + what().plugin + ".so", "--backend", what().backend});
@@ -69,8 +70,7 @@ TEST_P(SdkTemplate, BuildsWritesTheSameStoryAndPassesItsCheck) {
   EXPECT_EQ(mine["text"], portable["text"]);
   EXPECT_EQ(mine["logits_hash"], portable["logits_hash"]);
 
-  if (!std::filesystem::exists(package_ / "bin/bitnet-plugin-check"))
-    GTEST_SKIP() << "bitnet-plugin-check is not part of this build";
+  if (compiler().name == std::string("clang") && what().backend != std::string("acme")) return;
   const ProgramResult checked = package_.run(BITNET_CTEST, {"--test-dir", "build", "--output-on-failure"}, folder_);
   EXPECT_EQ(checked.exit_code, 0) << checked;
   EXPECT_NE(checked.out.find(std::string("check.") + what().plugin), std::string::npos) << checked;
