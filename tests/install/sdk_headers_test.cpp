@@ -31,10 +31,9 @@ class SdkHeaders : public testing::TestWithParam<Compiler> {
 
   void compile(const char* compiler, const char* standard, const std::vector<std::string>& files) const {
     ASSERT_FALSE(files.empty());
-    std::vector<std::string> args = {standard,  "-Wall",         "-Wextra", "-Wpedantic",
-                                     "-Werror", "-fsyntax-only", "-I",      package_ / "include"};
+    std::vector<std::string> args = {standard, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-c", "-I", package_ / "include"};
     args.insert(args.end(), files.begin(), files.end());
-    const ProgramResult result = package_.run(compiler, args, "/");
+    const ProgramResult result = package_.run(compiler, args, std::filesystem::path(files[0]).parent_path());
     EXPECT_EQ(result.exit_code, 0) << compiler << " " << standard << ": " << result;
   }
 
