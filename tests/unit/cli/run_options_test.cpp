@@ -169,6 +169,11 @@ TEST(Run, MockOptions) {
       parse_run({"-p", "x", "--backend", "mock", "--mock-mode", "faithful", "--mock-faults", "decode@37=lost"});
   EXPECT_EQ(run.compute.mock.mode, "faithful");
   EXPECT_EQ(run.compute.mock.faults, "decode@37=lost");
+  EXPECT_EQ(run.compute.mock.tier, "kernels");
+  EXPECT_EQ(parse_run({"-p", "x", "--backend", "mock", "--mock-mode", "faithful", "--mock-tier", "engine"}).compute.mock.tier,
+            "engine");
+  EXPECT_EQ(refusal({"-p", "x", "--backend", "mock", "--mock-tier", "engine"}),
+            "--mock-tier has no effect without --mock-mode faithful");
   EXPECT_EQ(refusal({"-p", "x", "--mock-faults", "a=oom"}),
             "--mock-faults has no effect without --backend mock or --allow-mock");
   EXPECT_NO_THROW(parse({"-p", "x", "--allow-mock", "--mock-faults", "a=oom"}));
