@@ -46,13 +46,15 @@ TEST_P(Mutants, IsCaught) {
   for (const char* test : {"static.no_writable_data", "static.no_constructors", "load.open_and_close", "engine.unload"}) {
     if (BITNET_SANITIZED && std::string(d.test) == test) GTEST_SKIP() << "a sanitizer has static data and a heap of its own";
   }
+  // A sanitizer sees a null pointer before the machine does.
+  const std::string words = BITNET_SANITIZED && std::string(d.words) == "SIGSEGV" ? "null pointer" : d.words;
   const Report report = check(d.file, d.mutant, d.test, d.limit);
   ASSERT_EQ(report.program.exit_code, 1) << report.program;
   ASSERT_EQ(report.json["tests"].size(), 1u) << report.program;
   const nlohmann::json& result = report.json["tests"][0];
   EXPECT_EQ(result["name"], d.test);
   EXPECT_EQ(result["outcome"], "failed");
-  EXPECT_NE(result["failure"].get<std::string>().find(d.words), std::string::npos) << result;
+  EXPECT_NE(result["failure"].get<std::string>().find(words), std::string::npos) << result;
   EXPECT_FALSE(result["rule"].get<std::string>().empty());
 }
 
