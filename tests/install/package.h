@@ -1,6 +1,7 @@
 // install/package.h - program and SDK installed into an empty prefix that is then moved, and compilers to use them with.
 #pragma once
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,7 @@ struct Compiler {
   // Empty, or why it cannot be used here.
   std::string missing() const;
 };
+inline void PrintTo(const Compiler& compiler, std::ostream* out) { *out << compiler.name; }  // for GoogleTest
 constexpr Compiler kCompilers[] = {{"gcc", "gcc", "g++"}, {"clang", "clang-14", "clang++-14"}};
 
 }  // namespace bitnet::test

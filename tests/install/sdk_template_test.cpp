@@ -17,6 +17,7 @@ using nlohmann::json;
 struct Template {
   const char *folder, *plugin, *backend;
 };
+void PrintTo(const Template& what, std::ostream* out) { *out << what.folder; }  // for GoogleTest
 constexpr Template kTemplates[] = {
     {"kernels-cpp", "bn_acme", "acme"}, {"kernels-c", "bn_acme_c", "acme_c"}, {"engine-cpp", "bn_acme_engine", "acme_engine"}};
 
