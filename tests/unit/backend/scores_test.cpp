@@ -40,6 +40,7 @@ class ScoresTest : public PluginTest {
                     std::vector<MatrixShape> shapes = {{300, 256, 4, &t2()}, {70, 130, 1, &t2()}}) {
     DiscoveryOptions options;
     options.files = {path};
+    options.probe_program = BITNET_PROBE;
     const Registry registry = Registry::discover(options);
     const Plugin& plugin = registry.plugins().at(0);
     EXPECT_TRUE(plugin.usable) << plugin.reason;
@@ -47,7 +48,7 @@ class ScoresTest : public PluginTest {
   }
   json kept() const { return StateFile("scores.json", 1).read(); }
   static std::string portable() { return std::string(BITNET_PLUGIN_DIR) + "/bn_cpu_portable.so"; }
-  static std::string zoo(const std::string& fault) { return std::string(BITNET_ZOO_DIR) + "/zoo_" + fault + ".so"; }
+  static std::string zoo(const std::string& fault) { return std::string(BITNET_BROKEN_DIR) + "/zoo_" + fault + ".so"; }
 
   TempFolder cache_;
 };
