@@ -115,7 +115,7 @@ std::string run_report_json(const RunReport& r) {
        {{"rss_before_load", or_null(r.before_load.rss)},
         {"rss", or_null(now.rss)},
         {"peak_rss", or_null(now.peak_rss)},
-        {"kv_cache", r.session ? json(r.session->kv_bytes()) : json(nullptr)},
+        {"kv_cache", r.session && r.session->has_engine() ? json(r.session->kv_bytes()) : json(nullptr)},
         {"device", nullptr}}},
       {"logits_hash", result.last_logits.empty() ? json(nullptr) : json(logits_hash(result))},
       {"warnings", r.warnings},

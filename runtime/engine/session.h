@@ -73,6 +73,7 @@ class Session {
   bool is_mock() const { return plugin().kind == "test"; }
   bool used_mock() const { return used_mock_; }                  // a test backend computed some of the text
   const std::string& device() const { return current_.device; }  // id
+  bool has_engine() const { return engine_ != nullptr; }         // false after the last backend failed
   // Of the backend in use; zeros when none is left.
   EngineInfo engine_info() const { return engine_ ? engine_->info() : EngineInfo{}; }
   uint64_t kv_bytes() const { return engine_ ? engine_->kv_bytes_used() : 0; }

@@ -183,7 +183,9 @@ void WorkerProcess::wait_for_reply(Pulse& pulse) {
 worker::Reply WorkerProcess::exchange(worker::Request request, const void* payload, uint64_t bytes, int32_t* tokens,
                                       std::string& message, Pulse& pulse) {
   if (pid_ <= 0) report_end();
-  remote_pulse(shared_).reset();
+  Pulse& remote = remote_pulse(shared_);
+  remote.reset();
+  if (pulse.stop_requested()) remote.request_stop();  // before it can have finished
   request.shared_size = shared_size_;
   if (!worker::send_all(socket_, &request, sizeof request) || !worker::send_all(socket_, payload, bytes)) report_end();
   wait_for_reply(pulse);

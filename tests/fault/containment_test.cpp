@@ -129,17 +129,14 @@ TEST(Isolated, WorkerIsNotForPeople) {
   EXPECT_NE(result.err.find("started by bitnet-run"), std::string::npos) << result;
 }
 
-// The one child of a process, or 0.
-pid_t child_of(pid_t parent) {
-  std::ifstream list("/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children");
-  pid_t child = 0;
-  list >> child;
-  if (child != 0) return child;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {  // started by another of its threads
+// The worker process of a program, or 0. (It starts bn_probe, too.)
+pid_t worker_of(pid_t parent) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
     std::ifstream status(entry.path() / "stat");
     std::string id, name, state;
     pid_t of = 0;
-    if (status >> id >> name >> state >> of && of == parent) return std::stoi(id);
+    if (status >> id >> name >> state >> of && of == parent && name == "(bn_worker)") return std::stoi(id);
   }
   return 0;
 }
@@ -164,7 +161,7 @@ TEST(Isolated, E4_SigkillOfTheWorkerInTheMiddleOfASentence) {
   pid_t worker = 0;
   for (int i = 0; i < 400 && worker == 0; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    worker = child_of(program);
+    worker = worker_of(program);
   }
   ASSERT_NE(worker, 0) << read_text(err);
   std::this_thread::sleep_for(std::chrono::milliseconds(600));  // of the 1300 that the 32 tokens take at least

@@ -90,6 +90,7 @@ struct Fault {
   size_t failures;
   std::string chain = "mock,moc2,cpu_portable";
   std::vector<std::string> more = {};  // options of the run
+  bool tried_again = false;            // the same backend once more, smaller: it may get past the fault
   bool may_forget = false;             // tokens of a call that never returned are not known: the record may name an earlier one
 };
 
@@ -106,6 +107,10 @@ void expect_undisturbed_text(const Fault& fault, size_t n_texts = texts().size()
     EXPECT_EQ(got["text"], expected["text"]);
     EXPECT_EQ(got["logits_hash"], expected["logits_hash"]);
     const json& records = got["fallback"];
+    if (fault.tried_again) {
+      EXPECT_LE(records.size(), fault.failures) << records;
+      continue;
+    }
     ASSERT_EQ(records.size(), fault.failures) << records;
     if (fault.failures == 0) continue;
     EXPECT_EQ(records[0]["from"], "mock");
@@ -130,7 +135,9 @@ TEST_P(Matrix, TextIsTheUndisturbedOneWhereverItStrikes) {
   if (kind.while_running) places.insert(places.end(), std::begin(kWhileRunning), std::end(kWhileRunning));
   for (const Place& place : places) {
     Fault fault{kind.name, tier, std::string(place.point) + kind.action, place, kind.is_failure ? place.failures : 0};
-    if (fault.name == "nan") {  // a second backend with unusable numbers is taken for a bad model: the real one comes second
+    fault.tried_again = fault.name == "oom";
+    // A second backend that rejects the data, or has unusable numbers, is taken for a bad model: the real one comes second.
+    if (fault.name == "nan" || fault.name == "data") {
       fault.chain = "mock,cpu_portable,moc2";
       fault.failures = 1;
     }

@@ -19,7 +19,7 @@ TEST_P(Operations, GiveTheRecordedResults) {
   const Trace trace(data_path(c.name == kStory ? "story" : "families/" + c.name));
   const model::Model model(c.model);
   backend::DiscoveryOptions options;
-  options.dirs = {BITNET_PLUGIN_DIR};
+  options.program_path = BITNET_RUN;
   const backend::Registry registry = backend::Registry::discover(options);
   const backend::Plugin* plugin = registry.find(backend());
   ASSERT_NE(plugin, nullptr) << "no plugin " << backend();

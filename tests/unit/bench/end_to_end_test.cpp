@@ -84,7 +84,7 @@ TEST(Bench, HashIsThatOfAnotherBackend) {
   const std::string path = write_tiny(folder);
   const model::Model model(path);
   backend::DiscoveryOptions discovery;
-  discovery.dirs = {BITNET_PLUGIN_DIR};
+  discovery.program_path = BITNET_RUN;
   const auto registry = backend::Registry::discover(discovery);
   const backend::Plugin* avx2 = registry.find("cpu_avx2");
   if (avx2 == nullptr || !avx2->usable) GTEST_SKIP() << "cpu_avx2 does not run here";

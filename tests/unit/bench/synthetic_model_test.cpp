@@ -30,7 +30,7 @@ SyntheticModel tiny(const char* shape = "tiny") {
 const backend::Registry& registry() {
   static const backend::Registry found = [] {
     backend::DiscoveryOptions options;
-    options.dirs = {BITNET_PLUGIN_DIR};
+    options.program_path = BITNET_RUN;
     return backend::Registry::discover(options);
   }();
   return found;

@@ -24,7 +24,6 @@ const model::Model& the_model() {
 const backend::Registry& registry() {
   static const backend::Registry found = [] {
     backend::DiscoveryOptions options;
-    options.dirs = {BITNET_PLUGIN_DIR};
     options.program_path = BITNET_RUN;
     return backend::Registry::discover(options);
   }();
