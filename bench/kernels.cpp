@@ -4,6 +4,7 @@
 // rotated through a pool much larger than the caches, so one token reads them from memory as a decoder does. Counters:
 //  GB/s      bytes of weights (or KV) per second    of_read     share of the read bandwidth of one thread
 //  GMAC/s    multiply-accumulates per second        of_maddubs  share of the vpmaddubsw rate of one thread
+// dispatch is a call of matmul through the table with no row to do; of_matmul_o its share of that op, measured beside it.
 // Times are CPU times of the thread. `--benchmark_filter=cpu_avx2/matmul` and the other flags of Google Benchmark apply.
 #include "bitnet/kernels.h"
 
@@ -11,6 +12,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -99,8 +101,23 @@ void report(benchmark::State& state, const Ceilings& ceilings, double bytes, dou
   }
 }
 
+// Median seconds of f() over 101 calls.
+template <class F>
+double median_seconds(F&& f) {
+  std::vector<double> seconds;
+  for (int i = 0; i < 101; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    f();
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + 50, seconds.end());
+  return seconds[50];
+}
+
+enum class Rows { kAll, kNone };  // kNone: what the call alone costs
+
 void bench_matmul(benchmark::State& state, const Plugin& plugin, const Ceilings& ceilings, uint32_t rows, uint32_t cols,
-                  uint32_t m) {
+                  uint32_t m, Rows done = Rows::kAll) {
   static const uint8_t fingerprint[16] = BN_FINGERPRINT_I2S128;
   bn_format format{};
   format.struct_size = sizeof format;
@@ -127,10 +144,19 @@ void bench_matmul(benchmark::State& state, const Plugin& plugin, const Ceilings&
   const size_t bytes = size_t{rows} * cols / 4;
   Rotation weights(bytes);
   bn_matmul a{sizeof a, m, &w, nullptr, x.get(), x_scale.data(), x_sum.data(), y.get(), cols, rows};
-  for (auto _ : state) {
+  const auto multiply = [&] {
     a.packed = weights.next();
     plugin.table->matmul(plugin.device, &a, 0, rows, scratch.get());
+  };
+  if (done == Rows::kNone) {
+    const double whole = median_seconds(multiply);
+    for (auto _ : state) plugin.table->matmul(plugin.device, &a, 0, 0, scratch.get());
+    using benchmark::Counter;
+    state.counters["of_matmul_o"] = Counter(static_cast<double>(state.iterations()) * whole,
+                                            static_cast<Counter::Flags>(Counter::kIsRate | Counter::kInvert));
+    return;
   }
+  for (auto _ : state) multiply();
   report(state, ceilings, m == 1 ? static_cast<double>(bytes) : 0, static_cast<double>(m) * rows * cols, true);
 }
 
@@ -242,6 +268,7 @@ void register_plugin(const Plugin& p, const Ceilings& ceilings) {
     const char* name;
     uint32_t rows, cols;
   } matrices[] = {{"qkv", 3840, kWidth}, {"o", kWidth, kWidth}, {"gate_up", kFfn, kWidth}, {"down", kWidth, kFfn}};
+  add("dispatch", [=](auto& s) { bench_matmul(s, p, ceilings, kWidth, kWidth, 1, Rows::kNone); });
   for (const uint32_t m : {1u, kPrompt}) {
     const std::string tokens = "/m:" + std::to_string(m);
     for (const auto& w : matrices) {

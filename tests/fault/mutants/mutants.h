@@ -14,7 +14,7 @@ struct bn_device {
   bool leaks = false;               // close() forgets it
   std::atomic<uint32_t> calls = 0;  // for defects that keep state
   std::atomic<uint32_t> inside = 0;
-  std::vector<int32_t> buffer;
+  int32_t shared = 0;
 };
 
 namespace bitnet::mutants {
