@@ -139,6 +139,21 @@ TEST_P(EngineTest, ForgettingAndGoingOnIsAsIfNothingHadBeenThere) {
   EXPECT_EQ(rows(*detour, kPrompt, 0), expected);
 }
 
+TEST_P(EngineTest, LogitsOfForgottenTokensAreNotTakenForThoseOfOthers) {
+  const auto engine = open(), other = open();
+  std::vector<float> first(engine->n_vocab()), second(engine->n_vocab()), expected(engine->n_vocab());
+  const std::vector<int32_t> a = {1, 17, 300}, b = {1, 17, 5};
+  engine->append(a, nullptr, pulse_);
+  engine->last_logits(first.data(), pulse_);
+  engine->truncate(2);
+  engine->append(std::span(b).last(1), nullptr, pulse_);
+  engine->last_logits(second.data(), pulse_);
+  other->append(b, nullptr, pulse_);
+  other->last_logits(expected.data(), pulse_);
+  EXPECT_EQ(second, expected);
+  EXPECT_NE(second, first);
+}
+
 TEST_P(EngineTest, DecodeEndsWithAStopTokenAndWithTheContext) {
   std::vector<int32_t> stop;
   const auto engine = open(20);
