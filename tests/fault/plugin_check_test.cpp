@@ -26,7 +26,10 @@ bool contains(const std::string& text, const std::string& part) { return text.fi
 TEST(PluginCheck, LastLineCounts) {
   const test::ProgramResult r = run({"--filter", "static", kCorrect});
   EXPECT_EQ(r.exit_code, 0) << r;
-  EXPECT_TRUE(r.out.ends_with("\n6 passed, 0 failed, 0 not applicable\n")) << r;
+  // In a sanitizer's build two of them do not apply: its runtime has constructors and data of its own.
+  const bool all = r.out.ends_with("\n6 passed, 0 failed, 0 not applicable\n");
+  const bool sanitized = r.out.ends_with("\n4 passed, 0 failed, 2 not applicable\n");
+  EXPECT_TRUE(all || (sanitized && r.out.find("instrumented by a sanitizer") != std::string::npos)) << r;
 }
 
 TEST(PluginCheck, WhatDoesNotApplyIsCountedApart) {
