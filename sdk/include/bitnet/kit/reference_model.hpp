@@ -287,16 +287,24 @@ class ReferenceModel {
     return BN_OK;
   }
 
+  // A struct of the caller, who may know fewer fields than this header (rule 3): those are zero.
+  template <class T>
+  static void copy_known(T* to, const T& from) {
+    *to = T{};
+    std::memcpy(to, &from, from.struct_size < sizeof(T) ? from.struct_size : sizeof(T));
+    to->struct_size = sizeof(T);
+  }
+
   static bn_status keep_matrix(const bn_model_desc& desc, uint64_t index, const Slot& s, CallWatch& watch, bn_error* error) {
     KeptTensor& kept = *s.matrix;
     bn_tensor& t = kept.tensor;
-    t = at(desc, index);
+    copy_known(&t, at(desc, index));
     kept.scales.assign(t.scales, t.scales + t.n_scales);
     t.scales = kept.scales.data();
     if (s.is_ternary && !has_known_layout(t)) return pull_t2(desc, index, s, watch, error);
     const uint64_t stored = t.rows * (s.is_ternary ? row_bytes(layout_of(t.format), t.cols) : dense_row_bytes(t.dtype, t.cols));
     if (t.data == nullptr || t.bytes < stored) return no_bytes(s, error);
-    if (s.is_ternary) kept.format = *t.format, t.format = &kept.format;
+    if (s.is_ternary) copy_known(&kept.format, *t.format), t.format = &kept.format;
     if ((t.flags & BN_TENSOR_PERSISTENT) == 0) {
       const uint8_t* source = static_cast<const uint8_t*>(t.data);
       kept.bytes.assign(source, source + stored);
