@@ -11,7 +11,7 @@ struct Avx512 {
   using F = __m512;
   using I = __m512i;
   static constexpr int kScores = 8, kSums = 4;
-  static constexpr int kRows = 4, kTileRows = 4, kTileTokens = 6;
+  static constexpr int kTileRows = 4, kTileTokens = 6;
 
   static inline __mmask16 first_lanes(uint32_t n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFF : (1u << n) - 1); }
 

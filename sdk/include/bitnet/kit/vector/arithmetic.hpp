@@ -6,7 +6,6 @@
 //   F, I                       16 floats, 16 int32
 //   kScores                    attention: F sums of keys times queries in registers at once, 4 or 8
 //   kSums                      attention: F of each of four outputs in registers at once
-//   kRows                      dense, one token: rows in work together
 //   kTileRows, kTileTokens     dense, several tokens: F sums in registers at once; kTileRows divides 8
 //   load(p), store(p, a)       16 floats, any alignment
 //   load_first(p, n)           the first n of 16 (n >= 1; 16 or more: all), zeros after them; nothing past them is read
