@@ -14,6 +14,7 @@
 //   from_i8(Bytes)             16 int8 to floats; from_u16_high(p): 16 uint16 as the upper halfs of floats (bf16)
 //   load_pairs(p, &a, &b)      32 floats: the even ones, the odd ones; store_pairs(p, a, b)
 //   set(x), zero()
+//   keep(&a)                   a stays in its register: the compiler may not load it again
 //   add, sub, mul, div(a, b), fma(a, b, c) = a*b + c, fms(a, b, c) = a*b - c    one rounding each
 //   larger(a, b)               a > b ? a : b; smaller(a, b): a < b ? a : b (both give b when one is NaN)
 //   magnitude(a), negative(a)  sign bit cleared, flipped

@@ -69,7 +69,8 @@ static inline void score(const char* const* key, const float* const* q, uint32_t
       for (int p = 0; p < P; ++p) k[p] = Kv::template get<V>(key[p] + Kv::size * d);
       BN_UNROLL
       for (int j = 0; j < Q; ++j) {
-        const auto v = V::load(q[j] + d);
+        auto v = V::load(q[j] + d);
+        V::keep(&v);
         BN_UNROLL
         for (int p = 0; p < P; ++p) sum[j * P + p] = V::fma(v, k[p], sum[j * P + p]);
       }
@@ -148,9 +149,10 @@ static inline void soften(Query* query) {
 
 // ----------------------------------------------------------------------------------------------------- values
 // sum[j] += e_j[p] * value p over positions [begin, end), for N vectors of output elements (dims < 16: only the first dims).
+// Not inlined: beside other code gcc 12 keeps one of the sums in memory (half of the speed).
 template <class V, class Kv, int Q, int N>
-static inline void add_values(const char* values, uint64_t stride, const Query* query, uint32_t dims, uint32_t begin,
-                              uint32_t end, typename V::F (*sum)[N]) {
+__attribute__((noinline)) static void add_values(const char* values, uint64_t stride, const Query* query, uint32_t dims,
+                                                 uint32_t begin, uint32_t end, typename V::F (*sum)[N]) {
   typename V::F s[Q][N];
   BN_UNROLL
   for (int j = 0; j < Q; ++j) {
