@@ -148,8 +148,8 @@ static void multiply_few(const bn_matmul& a, uint32_t row0, uint32_t row1) {
 // holds four columns of 16 rows, so lanes are rows: x is broadcast and no sum is ever folded.
 static constexpr uint32_t kBundle = 16;      // rows of a register
 static constexpr uint32_t kMaxBundles = 4;   // 64 rows
-static constexpr uint32_t kMaxSteps = 96;   // of four columns; codes: 96 KB, in L2
-static constexpr uint32_t kMaxTokens = 512;  // times 64 int32: 128 KB
+static constexpr uint32_t kMaxSteps = 96;    // of four columns; codes: 24 KB, in L1 beside x of two tiles
+static constexpr uint32_t kMaxTokens = 512;  // sums: 128 KB, in L2
 static constexpr uint32_t kFewTokens = 8;
 static constexpr int kTile = 6;  // tokens
 
@@ -159,7 +159,8 @@ struct Tiles {
 };
 static_assert(sizeof(Tiles) <= kScratchBytes);
 
-// One group of 128 columns of 16 rows, whose 32 bytes lie at row[i]: step s, columns [4s, 4s + 4), goes to out + s * out_stride.
+// One group of 128 columns of 16 rows, whose 32 bytes lie at row[i]: step s, columns [4s, 4s + 4), goes to out + s *
+// out_stride.
 static inline void unpack_group(const uint8_t* const* row, uint64_t offset, uint8_t* out, uint64_t out_stride) {
   __m512i a[8], b[8];
   BN_UNROLL
@@ -193,7 +194,7 @@ static inline void unpack_group(const uint8_t* const* row, uint64_t offset, uint
   }
 }
 
-// dot[t][..] += codes of Bundles * 16 rows times Tokens tokens.
+// dot[t][..] += codes of Bundles * 16 rows times Tokens tokens. x of the next tokens is asked for meanwhile.
 template <int Bundles, int Tokens>
 __attribute__((noinline)) static void multiply_tile(const uint8_t* codes, const int8_t* x, uint64_t x_stride, uint32_t steps,
                                                     int32_t* dot) {
@@ -203,18 +204,21 @@ __attribute__((noinline)) static void multiply_tile(const uint8_t* codes, const 
     BN_UNROLL
     for (int i = 0; i < Bundles; ++i) s[t][i] = _mm512_load_si512(dot + kBundle * (kMaxBundles * t + i));
   }
-  const uint8_t* const end = codes + 64ull * Bundles * steps;
-  for (; codes != end; codes += 64 * Bundles, x += 4) {
-    __m512i c[Bundles];
+  for (uint32_t step = 0; step < steps; step += 16) {
     BN_UNROLL
-    for (int i = 0; i < Bundles; ++i) c[i] = _mm512_load_si512(codes + 64 * i);
-    BN_UNROLL
-    for (int t = 0; t < Tokens; ++t) {
-      int32_t four;
-      std::memcpy(&four, x + t * x_stride, 4);
-      const __m512i xt = _mm512_set1_epi32(four);
+    for (int t = 0; t < Tokens; ++t) _mm_prefetch(reinterpret_cast<const char*>(x + (Tokens + t) * x_stride), _MM_HINT_T0);
+    for (const int8_t* const end = x + 64; x != end; codes += 64 * Bundles, x += 4) {
+      __m512i c[Bundles];
       BN_UNROLL
-      for (int i = 0; i < Bundles; ++i) s[t][i] = _mm512_dpbusd_epi32(s[t][i], c[i], xt);
+      for (int i = 0; i < Bundles; ++i) c[i] = _mm512_load_si512(codes + 64 * i);
+      BN_UNROLL
+      for (int t = 0; t < Tokens; ++t) {
+        int32_t four;
+        std::memcpy(&four, x + t * x_stride, 4);
+        const __m512i xt = _mm512_set1_epi32(four);
+        BN_UNROLL
+        for (int i = 0; i < Bundles; ++i) s[t][i] = _mm512_dpbusd_epi32(s[t][i], c[i], xt);
+      }
     }
   }
   BN_UNROLL

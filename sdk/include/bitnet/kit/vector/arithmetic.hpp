@@ -4,7 +4,7 @@
 // of AVX-512, two of AVX2, four of NEON). Every function is `static inline` and does exactly what it says:
 //
 //   F, I                       16 floats, 16 int32
-//   kScores                    attention: F sums of keys times queries in registers at once, 4 or 8
+//   kScores                    attention: F sums of keys times queries in registers at once: 4, 8 or 16
 //   kSums                      attention: F of each of four outputs in registers at once
 //   kTileRows, kTileTokens     dense, several tokens: F sums in registers at once; kTileRows divides 8
 //   load(p), store(p, a)       16 floats, any alignment
@@ -20,7 +20,7 @@
 //   magnitude(a), negative(a)  sign bit cleared, flipped
 //   power_of_two(n)            2^n for integral n in [-126, 127]
 //   if_at_least(x, least, a)   a where x >= least, else +0; or_nan(x, a): x where x is NaN, else a
-//   fold(a)                    kit::fold16; fold_scores(a[kScores], out): fold of each
+//   fold(a)                    kit::fold16; fold_scores(a[kScores], scale, out): fold of each, times scale
 //   largest(a)                 of the 16; no NaN
 //   truncate(a) -> I, add(I, I), sum(I), store_codes(int8_t*, I): 16 codes in -127..127
 //

@@ -116,7 +116,8 @@ static inline void tile_rows(DenseTiles* tiles, const float* x, uint64_t x_strid
 
 // Rows [r, r + rows), rows <= 8, times tokens [t0, t0 + tokens), tokens <= kDenseTokens.
 template <class V, class Dtype>
-static inline void multiply_block(const bn_dense& a, uint32_t r, uint32_t rows, uint32_t t0, uint32_t tokens, DenseTiles* tiles) {
+static inline void multiply_block(const bn_dense& a, uint32_t r, uint32_t rows, uint32_t t0, uint32_t tokens,
+                                  DenseTiles* tiles) {
   const uint32_t cols = a.w->cols;
   const uint64_t stride = dense_row_bytes(a.w->dtype, cols);
   const uint8_t* w = static_cast<const uint8_t*>(a.w->data) + r * stride;
