@@ -21,7 +21,7 @@ static inline __m512i and_all(__m512i v, int byte) { return _mm512_and_si512(v, 
 // Two rows share a register, one in each half, so x is read in its own order and any number of groups will do.
 static constexpr int kPairs = 4;
 // Bytes between the end of the rows in work and the ones asked for: the latency of memory.
-static constexpr uint32_t kPrefetch = 4096;
+static constexpr uint32_t kPrefetch = 8192;
 
 // The sums of 8 rows, pair p in total[p], to dot[0..7].
 static inline __m256i sum_rows(const __m512i* total) {
@@ -39,35 +39,48 @@ static inline void ask_for_rows(const uint8_t* ahead, uint32_t g) {
   for (int i = 0; i < kPairs; ++i) _mm_prefetch(reinterpret_cast<const char*>(ahead + 64 * (kPairs * g + i)), _MM_HINT_T0);
 }
 
-// dot(codes, x) of 8 rows, `stride` bytes apart, for one token. The rows behind them are asked for meanwhile.
-//
-// Nothing is shifted: plane g is masked where it stands and counts 4^(3-g) times, into sums of its own, which are shifted back
-// at the end (at most 32768 columns of 128 * 127: below 2^31). That leaves 4 ANDs and 4 vpdpbusd per 64 bytes.
-static inline __m256i dot_token(const uint8_t* w, uint64_t stride, uint32_t groups, const int8_t* x) {
-  __m512i s[kPairs][4];
-  BN_UNROLL
-  for (int i = 0; i < kPairs; ++i) s[i][0] = s[i][1] = s[i][2] = s[i][3] = _mm512_setzero_si512();
-  const uint8_t* ahead = w + 2 * kPairs * stride + kPrefetch;
-  for (uint32_t g = 0; g < groups; ++g, x += kGroup) {
-    ask_for_rows(ahead, g);
-    const __m512i x0 = load_twice(x), x1 = load_twice(x + 32), x2 = load_twice(x + 64), x3 = load_twice(x + 96);
-    BN_UNROLL
-    for (int i = 0; i < kPairs; ++i) {
-      const uint8_t* row = w + 2 * i * stride + 32 * g;
-      const __m512i b = load_two(row, row + stride);
-      s[i][0] = _mm512_dpbusd_epi32(s[i][0], and_all(b, 0xC0), x0);
-      s[i][1] = _mm512_dpbusd_epi32(s[i][1], and_all(b, 0x30), x1);
-      s[i][2] = _mm512_dpbusd_epi32(s[i][2], and_all(b, 0x0C), x2);
-      s[i][3] = _mm512_dpbusd_epi32(s[i][3], and_all(b, 0x03), x3);
+// x in the order of the planes of 64 bytes of a row, two groups: plane 0 of both, plane 1 of both, ... A last single group gets
+// zeros beside it.
+static inline void pair_groups(const int8_t* x, uint32_t groups, int8_t* pairs) {
+  for (uint32_t g = 0; g < groups; g += 2, x += 2 * kGroup) {
+    for (int plane = 0; plane < 4; ++plane, pairs += 64) {
+      const __m256i second = g + 1 < groups ? load32(x + kGroup + 32 * plane) : _mm256_setzero_si256();
+      _mm512_store_si512(pairs, _mm512_inserti64x4(_mm512_castsi256_si512(load32(x + 32 * plane)), second, 1));
     }
   }
-  __m512i total[kPairs];
-  BN_UNROLL
-  for (int i = 0; i < kPairs; ++i) {
-    total[i] = _mm512_add_epi32(_mm512_add_epi32(_mm512_srai_epi32(s[i][0], 6), _mm512_srai_epi32(s[i][1], 4)),
-                                _mm512_add_epi32(_mm512_srai_epi32(s[i][2], 2), s[i][3]));
+}
+
+// Adds 64 bytes of a row. Nothing is shifted: plane g is masked where it stands and counts 4^(3-g) times, into sums of its own,
+// which are shifted back at the end (at most 32768 columns of 128 * 127: below 2^31). That leaves 4 ANDs and 4 vpdpbusd.
+static inline void add_planes(__m512i b, const int8_t* pairs, __m512i* s) {
+  s[0] = _mm512_dpbusd_epi32(s[0], and_all(b, 0xC0), _mm512_load_si512(pairs));
+  s[1] = _mm512_dpbusd_epi32(s[1], and_all(b, 0x30), _mm512_load_si512(pairs + 64));
+  s[2] = _mm512_dpbusd_epi32(s[2], and_all(b, 0x0C), _mm512_load_si512(pairs + 128));
+  s[3] = _mm512_dpbusd_epi32(s[3], and_all(b, 0x03), _mm512_load_si512(pairs + 192));
+}
+
+// dot(codes, x) of one row for one token, in 16 lanes. What follows in memory is asked for meanwhile. Rows are read one after
+// the other from their start to their end, which the prefetchers of the hardware like best.
+static inline __m512i dot_row(const uint8_t* w, uint32_t groups, const int8_t* pairs) {
+  __m512i s[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+  for (; groups >= 2; groups -= 2, w += 64, pairs += 256) {
+    _mm_prefetch(reinterpret_cast<const char*>(w + kPrefetch), _MM_HINT_T0);
+    add_planes(_mm512_loadu_si512(w), pairs, s);
   }
-  return sum_rows(total);
+  if (groups != 0) add_planes(_mm512_zextsi256_si512(load32(w)), pairs, s);
+  return _mm512_add_epi32(_mm512_add_epi32(_mm512_srai_epi32(s[0], 6), _mm512_srai_epi32(s[1], 4)),
+                          _mm512_add_epi32(_mm512_srai_epi32(s[2], 2), s[3]));
+}
+
+static void multiply_token(const bn_matmul& a, uint32_t row0, uint32_t row1, int8_t* pairs) {
+  const uint32_t groups = (a.w->cols + kGroup - 1) / kGroup;
+  const uint64_t stride = 32ull * groups;
+  pair_groups(a.x, groups, pairs);
+  const uint8_t* w = static_cast<const uint8_t*>(a.packed) + row0 * stride;
+  for (uint32_t r = row0; r < row1; ++r, w += stride) {
+    a.y[r] = static_cast<float>(_mm512_reduce_add_epi32(dot_row(w, groups, pairs)) - a.x_sum[0]) *
+             (a.x_scale[0] * kit::row_scale(*a.w, r));
+  }
 }
 
 // The same for Tokens tokens: planes are shifted to codes, once for all of them.
@@ -126,7 +139,7 @@ static inline void multiply_eight(const bn_matmul& a, uint32_t r, uint32_t n, co
         dot_tokens<2>(w, stride, groups, x, a.x_stride, dot);
         break;
       default:
-        dot[0] = dot_token(w, stride, groups, x);
+        dot_tokens<1>(w, stride, groups, x, a.x_stride, dot);
         break;
     }
     for (uint32_t i = 0; i < tokens; ++i) finish_eight(a, t + i, r, n, dot[i]);
@@ -299,6 +312,10 @@ static void multiply_rows(const bn_matmul& a, uint32_t r, uint32_t n, uint32_t t
 }
 
 bn_status matmul(bn_device*, const bn_matmul* a, uint32_t row0, uint32_t row1, void* scratch) {
+  if (a->m == 1) {
+    multiply_token(*a, row0, row1, static_cast<int8_t*>(scratch));
+    return BN_OK;
+  }
   if (a->m <= kFewTokens) {
     multiply_few(*a, row0, row1);
     return BN_OK;

@@ -16,7 +16,7 @@ static inline float finish_dense(const bn_tensor& w, uint32_t r, float sum) {
 
 // ------------------------------------------------------------------------------------------------- one token
 // Bytes between the chunk in work and the one asked for: the latency of memory.
-inline constexpr uint32_t kBytesAhead = 4096;
+inline constexpr uint32_t kBytesAhead = 8192;
 
 // Adds one chunk of 256 elements of a row to total. A row is read from its start to its end, which the prefetchers of the
 // hardware like best, and the next chunks, which are independent chains, run ahead out of order (Zen 5, AVX-512, f16: 34 GB/s
