@@ -64,7 +64,7 @@ static inline void add_planes(__m512i b, const int8_t* pairs, __m512i* s) {
 static inline __m512i dot_row(const uint8_t* w, uint32_t groups, const int8_t* pairs) {
   __m512i s[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
   for (; groups >= 2; groups -= 2, w += 64, pairs += 256) {
-    _mm_prefetch(reinterpret_cast<const char*>(w + kPrefetch), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(w + kPrefetch), _MM_HINT_NTA);
     add_planes(_mm512_loadu_si512(w), pairs, s);
   }
   if (groups != 0) add_planes(_mm512_zextsi256_si512(load32(w)), pairs, s);
