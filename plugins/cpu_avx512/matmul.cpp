@@ -207,15 +207,44 @@ static inline void unpack_group(const uint8_t* const* row, uint64_t offset, uint
   }
 }
 
-// dot[t][..] += codes of Bundles * 16 rows times Tokens tokens. x of the next tokens is asked for meanwhile.
+// Where the sums of a tile go when they are complete: y of `rows` rows from y on, a token every y_stride floats.
+struct Results {
+  const float* w_scale;  // [Bundles * 16]
+  const float* x_scale;  // [tokens]
+  const int32_t* x_sum;  // [tokens]
+  float* y;
+  uint64_t y_stride;
+  uint32_t rows;
+
+  Results from(uint32_t t) const { return {w_scale, x_scale + t, x_sum + t, y + t * y_stride, y_stride, rows}; }
+};
+
+template <int Bundles, int Tokens>
+static inline void finish(const __m512i (*s)[Bundles], const Results& out) {
+  BN_UNROLL
+  for (int t = 0; t < Tokens; ++t) {
+    const __m512i x_sum = _mm512_set1_epi32(out.x_sum[t]);
+    const __m512 x_scale = _mm512_set1_ps(out.x_scale[t]);
+    BN_UNROLL
+    for (uint32_t i = 0; i < Bundles; ++i) {
+      const __m512 scale = _mm512_mul_ps(x_scale, _mm512_load_ps(out.w_scale + kBundle * i));
+      const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(s[t][i], x_sum)), scale);
+      if (kBundle * i < out.rows) Avx512::store_first(out.y + t * out.y_stride + kBundle * i, out.rows - kBundle * i, y);
+    }
+  }
+}
+
+// Codes of Bundles * 16 rows times Tokens tokens. The sums start at those in dot, [token][64], or at 0 (first block of
+// columns), and end there or, complete, in `out`. x of the next tokens is asked for meanwhile.
 template <int Bundles, int Tokens>
 __attribute__((noinline)) static void multiply_tile(const uint8_t* codes, const int8_t* x, uint64_t x_stride, uint32_t steps,
-                                                    int32_t* dot) {
+                                                    bool first, int32_t* dot, const Results* out) {
   __m512i s[Tokens][Bundles];
+  const __mmask16 carried = first ? 0 : 0xFFFF;
   BN_UNROLL
   for (int t = 0; t < Tokens; ++t) {
     BN_UNROLL
-    for (int i = 0; i < Bundles; ++i) s[t][i] = _mm512_load_si512(dot + kBundle * (kMaxBundles * t + i));
+    for (int i = 0; i < Bundles; ++i) s[t][i] = _mm512_maskz_load_epi32(carried, dot + kBundle * (kMaxBundles * t + i));
   }
   for (uint32_t step = 0; step < steps; step += 16) {
     BN_UNROLL
@@ -234,6 +263,7 @@ __attribute__((noinline)) static void multiply_tile(const uint8_t* codes, const 
       }
     }
   }
+  if (out != nullptr) return finish<Bundles, Tokens>(s, *out);
   BN_UNROLL
   for (int t = 0; t < Tokens; ++t) {
     BN_UNROLL
@@ -241,35 +271,18 @@ __attribute__((noinline)) static void multiply_tile(const uint8_t* codes, const 
   }
 }
 
-// y of rows [r, r + n), at most Bundles * 16, for tokens [t0, t1).
+// All tiles of a block of columns: `count` groups from x on. last: their sums are complete.
 template <int Bundles>
-static inline void finish(const bn_matmul& a, uint32_t r, uint32_t n, uint32_t t0, uint32_t t1, const Tiles& tiles) {
-  alignas(64) float scale[Bundles * kBundle] = {};
-  for (uint32_t i = 0; i < n; ++i) scale[i] = kit::row_scale(*a.w, r + i);
-  for (uint32_t t = t0; t < t1; ++t) {
-    const __m512i x_sum = _mm512_set1_epi32(a.x_sum[t]);
-    const __m512 x_scale = _mm512_set1_ps(a.x_scale[t]);
-    float* y = a.y + static_cast<uint64_t>(t) * a.y_stride + r;
-    BN_UNROLL
-    for (uint32_t i = 0; i < Bundles * kBundle; i += kBundle) {
-      const __m512 d = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_load_si512(tiles.dot[t - t0] + i), x_sum));
-      const __m512 v = _mm512_mul_ps(d, _mm512_mul_ps(x_scale, _mm512_load_ps(scale + i)));
-      if (i < n) Avx512::store_first(y + i, n - i, v);
-    }
-  }
-}
-
-// All tiles of a block of columns: `count` groups from x on.
-template <int Bundles>
-static inline void multiply_columns(const int8_t* x, uint64_t x_stride, uint32_t count, uint32_t tokens, Tiles* tiles) {
+static inline void multiply_columns(const int8_t* x, uint64_t x_stride, uint32_t count, uint32_t tokens, bool first, bool last,
+                                    const Results& results, Tiles* tiles) {
+  const auto tile = [&](auto* function, uint32_t t) {
+    const Results out = results.from(t);
+    function(tiles->codes, x + t * x_stride, x_stride, 32 * count, first, tiles->dot[t], last ? &out : nullptr);
+  };
   uint32_t t = 0;
-  for (; t + kTile <= tokens; t += kTile) {
-    multiply_tile<Bundles, kTile>(tiles->codes, x + t * x_stride, x_stride, 32 * count, tiles->dot[t]);
-  }
-  for (; t + 2 <= tokens; t += 2) {
-    multiply_tile<Bundles, 2>(tiles->codes, x + t * x_stride, x_stride, 32 * count, tiles->dot[t]);
-  }
-  if (t < tokens) multiply_tile<Bundles, 1>(tiles->codes, x + t * x_stride, x_stride, 32 * count, tiles->dot[t]);
+  for (; t + kTile <= tokens; t += kTile) tile(multiply_tile<Bundles, kTile>, t);
+  for (; t + 2 <= tokens; t += 2) tile(multiply_tile<Bundles, 2>, t);
+  if (t < tokens) tile(multiply_tile<Bundles, 1>, t);
 }
 
 // Rows [r, r + n), at most Bundles * 16, times tokens [t0, t1).
@@ -279,10 +292,14 @@ static void multiply_block(const bn_matmul& a, uint32_t r, uint32_t n, uint32_t 
   const uint32_t blocks = (groups + most - 1) / most, per_block = (groups + blocks - 1) / blocks;
   const uint64_t stride = packed_row_bytes(a.w->cols);
   const uint8_t* row[Bundles * kBundle];
+  alignas(64) float w_scale[Bundles * kBundle];
   for (uint32_t i = 0; i < Bundles * kBundle; ++i) {  // rows past the end repeat the last one
-    row[i] = static_cast<const uint8_t*>(a.packed) + (r + (i < n ? i : n - 1)) * stride;
+    const uint32_t at = r + (i < n ? i : n - 1);
+    row[i] = static_cast<const uint8_t*>(a.packed) + at * stride;
+    w_scale[i] = kit::row_scale(*a.w, at);
   }
-  std::memset(tiles->dot, 0, sizeof tiles->dot[0] * (t1 - t0));
+  float* y = a.y + static_cast<uint64_t>(t0) * a.y_stride + r;
+  const Results results{w_scale, a.x_scale + t0, a.x_sum + t0, y, a.y_stride, n};
   for (uint32_t g = 0; g < groups; g += per_block) {
     const uint32_t count = groups - g < per_block ? groups - g : per_block;
     for (uint32_t i = 0; i < count; ++i) {
@@ -291,11 +308,12 @@ static void multiply_block(const bn_matmul& a, uint32_t r, uint32_t n, uint32_t 
       }
     }
     // What is unpacked next, of these rows or of those behind them, comes while this is multiplied.
-    const uint64_t next = g + per_block < groups ? 32ull * (g + per_block) : Bundles * kBundle * stride;
+    const bool last = g + per_block >= groups;
+    const uint64_t next = last ? Bundles * kBundle * stride : 32ull * (g + per_block);
     for (const uint8_t* p : row) kit::vector::ask_for(p + next, 32ull * per_block);
-    multiply_columns<Bundles>(a.x + static_cast<uint64_t>(t0) * a.x_stride + kGroup * g, a.x_stride, count, t1 - t0, tiles);
+    multiply_columns<Bundles>(a.x + static_cast<uint64_t>(t0) * a.x_stride + kGroup * g, a.x_stride, count, t1 - t0, g == 0,
+                              last, results, tiles);
   }
-  finish<Bundles>(a, r, n, t0, t1, *tiles);
 }
 
 static void multiply_rows(const bn_matmul& a, uint32_t r, uint32_t n, uint32_t t0, uint32_t t1, Tiles* tiles) {
