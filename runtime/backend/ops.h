@@ -1,9 +1,9 @@
 // backend/ops.h - one op of the graph: split its range over the thread team, call the plugin's function or the portable one.
 //
-// Every member of the team calls the same methods in the same order (one parallel region per step). An op with little to do (one
-// token's norm) is done by member 0 alone; the others go on to the next op that is shared and meet there. A shared op ends with
-// a barrier, so its results are visible to all members; bit_linear groups share one. Once an op has failed, or the step was
-// cancelled, later ops do nothing but meet at the barriers; the caller looks at status() when the region is over.
+// Every member of the team calls the same methods in the same order (one parallel region per step). An op with little to do
+// (one token's norm) is done by member 0 alone; the others go on to the next op that is shared and meet there. A shared op ends
+// with a barrier, so its results are visible to all members; bit_linear groups share one. Once an op has failed, or the step
+// was cancelled, later ops do nothing but meet at the barriers; the caller looks at status() when the region is over.
 //
 // Shapes are in the words of the graph: T tokens of the batch. Every tensor is row major, strides in elements.
 #pragma once
