@@ -235,7 +235,7 @@ static inline void finish(const __m512i (*s)[Bundles], const Results& out) {
     for (uint32_t i = 0; i < Bundles; ++i) {
       const __m512 scale = _mm512_mul_ps(x_scale, _mm512_load_ps(out.w_scale + kBundle * i));
       const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(s[t][i], x_sum)), scale);
-      if (kBundle * i < out.rows) Avx512::store_first(out.y + t * out.y_stride + kBundle * i, out.rows - kBundle * i, y);
+      Avx512::store_first(out.y + t * out.y_stride + kBundle * i, out.rows - kBundle * i, y);
     }
   }
 }
