@@ -9,9 +9,7 @@
 namespace bitnet::gguf {
 namespace {
 
-std::string vocabulary(const std::string& name) {
-  return std::string(BITNET_SHARED_DIR) + "/data/tokenizers/" + name;
-}
+std::string vocabulary(const std::string& name) { return std::string(BITNET_SHARED_DIR) + "/data/tokenizers/" + name; }
 
 #define SKIP_WITHOUT(path) \
   if (!std::filesystem::exists(path)) GTEST_SKIP() << (path) << " is not there; see BITNET_SHARED_DIR"
