@@ -139,12 +139,15 @@ void Ops::add(uint32_t member, const char* name, Activations x, Activations y, u
   team_.barrier();
 }
 
+bn_status Ops::dense_rows(const bn_dense& args, uint32_t row0, uint32_t row1, void* scratch) const {
+  const bool known = (table_.dense_dtypes >> args.w->dtype & 1) != 0;
+  return (known ? table_.dense : bn_portable_kernels()->dense)(device_, &args, row0, row1, scratch);
+}
+
 void Ops::dense(uint32_t member, const char* name, Activations y, const bn_tensor& weight, Activations x, uint32_t rows) {
   const bn_dense args{sizeof(bn_dense), rows, &weight, x.data, y.data, x.stride, y.stride};
-  const bool known = (table_.dense_dtypes >> weight.dtype & 1) != 0;
-  const auto function = known ? table_.dense : bn_portable_kernels()->dense;
   split(member, name, weight.rows, table_.row_granule,
-        [&](uint32_t r0, uint32_t r1, void* scratch) { return function(device_, &args, r0, r1, scratch); });
+        [&](uint32_t r0, uint32_t r1, void* scratch) { return dense_rows(args, r0, r1, scratch); });
   team_.barrier();
 }
 

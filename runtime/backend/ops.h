@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "backend/pulse.h"
@@ -86,6 +87,15 @@ class Ops {
     });
     team_.barrier();
   }
+  // f(begin, end, scratch) -> bn_status on pieces of [0, n) whose starts are multiples of granule, shared by the members. No
+  // barrier follows: the caller sees to one before results of others are read, and after at most a handful of these.
+  template <class F>
+  void share(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f) {
+    split(member, name, n, granule, std::forward<F>(f));
+  }
+
+  // The function that dense() calls, for rows [row0, row1) of args.w.
+  bn_status dense_rows(const bn_dense& args, uint32_t row0, uint32_t row1, void* scratch) const;
 
  private:
   // f(begin, end, scratch) -> bn_status on pieces of [0, n) whose starts are multiples of granule, shared by the members.
