@@ -63,6 +63,7 @@ json head_json(const RunReport& r) {
   const auto mean = rate(static_cast<double>(use.candidates), static_cast<double>(use.screened));
   return {{"mode", use.screen_bytes != 0 ? "screened" : "full"},
           {"screen_bytes", use.screen_bytes},
+          {"cached", use.is_cached},
           {"screened_tokens", use.screened},
           {"mean_candidates", json_number(mean)},
           {"most_candidates", use.most_candidates},

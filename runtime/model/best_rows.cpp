@@ -30,6 +30,7 @@ BestRows::BestRows(const ScreenedHead& head, backend::Ops& ops)
       members_(ops.team().size()) {
   for (Member& member : members_) member.rows = AlignedBuffer(kGathered * row_bytes_);
   use_.screen_bytes = head.bytes;
+  use_.is_cached = head.is_cached;
 }
 
 void BestRows::begin(uint32_t n_tokens, uint32_t k) {

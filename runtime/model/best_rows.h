@@ -33,6 +33,7 @@ namespace bitnet::model {
 // What the head did since the model was loaded; a token is one row of logits.
 struct HeadUse {
   uint64_t screen_bytes = 0;     // of the copy, 0: there is none
+  bool is_cached = false;        // the copy was mapped from the prepack cache
   uint64_t screened = 0;         // tokens whose best logits came from the copy and candidates
   uint64_t candidates = 0;       // rows computed exactly for them, together
   uint64_t most_candidates = 0;  // for one token
