@@ -146,7 +146,7 @@ TEST_P(BestRowsTest, AWinnerThatTheCopyUnderestimatesAsFarAsPossibleIsFound) {
   Search search(*this, stored);
   const std::vector<float> all = search.full(x, 1);
   ASSERT_GT(all[kA], all[kB]);
-  search.expect_exact(x, 1, 1, "adversarial");
+  ASSERT_NO_FATAL_FAILURE(search.expect_exact(x, 1, 1, "adversarial"));
   EXPECT_EQ(search.rows.best(0)[0].id, static_cast<int32_t>(kA));
   EXPECT_GT(search.logits[kB] - search.logits[kA], 400) << "the copy alone says b by far";
 }
@@ -160,7 +160,7 @@ TEST_P(BestRowsTest, OfEqualRowsTheFirstComesFirstWhereverTheyLie) {
   });
   Search search(*this, stored);
   std::vector<float> x = winner;
-  search.expect_exact(x, 1, 3, "ties");
+  ASSERT_NO_FATAL_FAILURE(search.expect_exact(x, 1, 3, "ties"));
   for (uint32_t i = 0; i < 3; ++i) EXPECT_EQ(search.rows.best(0)[i].id, static_cast<int32_t>(650 + 700 * i));
 }
 
