@@ -26,11 +26,14 @@ model::BackendWeights prepare(const model::Weights& weights, backend::Ops& ops, 
 
 }  // namespace
 
-LoadCaches::LoadCaches(bool use, const std::string& model_path, const backend::Plugin& plugin) {
+LoadCaches::LoadCaches(bool use, const std::string& model_path, const backend::Plugin& plugin, Pulse& pulse) {
   if (!use) return;
-  weights_.emplace(model_path, plugin.id, plugin.version);
+  const auto beat = [&pulse] { pulse.beat(); };
+  weights_.emplace(model_path, plugin.id, plugin.version, store::PrepackLimits{}, beat);
   if (!weights_->is_there()) weights_.reset();
-  if (weights_) head_.emplace(model_path, model::kScreenedHeadMaker, model::kScreenedHeadVersion);
+  if (weights_) {
+    head_.emplace(model_path, model::kScreenedHeadMaker, model::kScreenedHeadVersion, store::PrepackLimits{}, beat);
+  }
 }
 
 ComposedEngine::ComposedEngine(backend::OpenDevice device, const model::Model& model, ThreadTeam& team,

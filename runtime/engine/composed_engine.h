@@ -14,7 +14,8 @@ namespace bitnet::engine {
 
 // What was made at an earlier start, on disk.
 struct LoadCaches {
-  LoadCaches(bool use, const std::string& model_path, const backend::Plugin& plugin);
+  // pulse: beats while the model file is hashed.
+  LoadCaches(bool use, const std::string& model_path, const backend::Plugin& plugin, Pulse& pulse);
 
   store::PrepackCache* weights() { return weights_ ? &*weights_ : nullptr; }  // of the plugin; null: none
   store::PrepackCache* head() { return head_ ? &*head_ : nullptr; }           // the same for all plugins

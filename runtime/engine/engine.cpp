@@ -150,7 +150,7 @@ std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend
     throw BackendError(BN_E_UNSUPPORTED, "needs weights, and the model file holds only a vocabulary");
   }
   return std::make_unique<ComposedEngine>(std::move(device), model, team, options,
-                                          LoadCaches(options.prepack_cache, model.file.path(), plugin), pulse);
+                                          LoadCaches(options.prepack_cache, model.file.path(), plugin, pulse), pulse);
 }
 
 }  // namespace bitnet::engine
