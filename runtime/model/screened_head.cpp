@@ -30,7 +30,7 @@ uint64_t stored_row_bytes(const bn_tensor& head) { return bn::kit::dense_row_byt
 
 // Empty, or why the head is used as it is stored.
 std::string refusal(const bn_tensor& head, HeadMode mode, const backend::Ops& ops) {
-  if (mode == HeadMode::kFull) return "as asked for";
+  if (mode == HeadMode::kFull) return "no copy is wanted";
   if (head.dtype != BN_DT_F16 && head.dtype != BN_DT_BF16 && head.dtype != BN_DT_F32) return "it is stored in small blocks";
   if (ops.table().numerics != BN_EXACT_1) return "the backend is not exact";
   if (head.cols > BN_K_MAX) return fmt::format("rows of {} columns, the bound is proven for {}", head.cols, BN_K_MAX);

@@ -70,14 +70,14 @@ const std::vector<std::pair<const char*, Shape>> kRows = {
 TEST(RowScreen, TheBoundHoldsAlsoWhereTheCodesAreMostWrong) {
   for (const uint32_t dtype : {BN_DT_F16, BN_DT_BF16, BN_DT_F32}) {
     for (const uint32_t n : {1u, 16u, 100u, 256u, 257u, 2560u}) {
-      for (const auto& [name, shape] : kRows) {
+      for (const auto& row : kRows) {
         Random random(n);
-        const StoredHead head = test::store_head(dtype, 1, n, [&](uint32_t, uint32_t c) { return shape(random, c); });
+        const StoredHead head = test::store_head(dtype, 1, n, [&](uint32_t, uint32_t c) { return row.second(random, c); });
         std::vector<float> worst = left_over(head.tensor), any(n), peak(n);
         for (uint32_t c = 0; c < n; ++c) any[c] = random.normal(), peak[c] = c == n / 2 ? 1e6f : random.normal();
         for (const std::vector<float>& x : {worst, any, peak}) {
           const Product p = multiply(head.tensor, x);
-          EXPECT_LE(p.error(), p.bound()) << name << ", dtype " << dtype << ", " << n << " columns";
+          EXPECT_LE(p.error(), p.bound()) << row.first << ", dtype " << dtype << ", " << n << " columns";
         }
       }
     }
