@@ -16,7 +16,7 @@ namespace {
 constexpr uint32_t kBlock = 64;           // rows looked at together, in loops that compilers vectorise
 constexpr uint32_t kGathered = 8;         // rows multiplied together
 constexpr uint32_t kShareOfRows = 8;      // more candidates than rows / this, and than 2 k: the full head
-constexpr uint64_t kMostResident = 2048;  // rows gathered; each brings up to 64 KB of its file along
+constexpr uint64_t kMostResident = 4096;  // rows gathered; each brings up to 64 KB of its file along
 
 // The bound of one row. norm and absolute are large enough for the roundings of this line.
 float bound(float coefficient, float norm, float absolute) { return coefficient * norm + absolute; }

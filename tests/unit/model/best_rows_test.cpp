@@ -170,7 +170,7 @@ TEST_P(BestRowsTest, UsesTheFullHeadWhereTheBoundSaysNothing) {
   const StoredHead stored = store_head(BN_DT_F16, kRows, kCols, [&](uint32_t, uint32_t) { return random.normal(); });
   Search search(*this, stored);
   const std::vector<float> good = normal_vector(random, kCols);
-  std::vector<float> zero(kCols, 0.0f), huge(kCols, 1e36f), inf = good, nan = good, both = good;
+  std::vector<float> zero(kCols, 0.0f), huge(kCols, 5e33f), inf = good, nan = good, both = good;
   inf[3] = HUGE_VALF;
   nan[3] = std::numeric_limits<float>::quiet_NaN();
   uint64_t fell_back = 0;
