@@ -30,6 +30,7 @@ struct Options {
 // Empty when only the help was wanted.
 std::optional<Options> parse(int argc, char** argv) {
   Options o;
+  std::string head;
   po::options_description options("bitnet-bench: end-to-end speed of one backend");
   auto add = options.add_options();
   add("help,h", "this text");
@@ -39,6 +40,8 @@ std::optional<Options> parse(int argc, char** argv) {
   add("prompt,p", po::value(&o.run.n_prompt)->default_value(o.run.n_prompt), "prompt tokens, 0: no such test");
   add("generate,n", po::value(&o.run.n_generate)->default_value(o.run.n_generate), "single tokens, 0: no such test");
   add("repetitions,r", po::value(&o.run.repetitions)->default_value(o.run.repetitions), "after a warm-up");
+  add("top-k", po::value(&o.run.top_k)->default_value(o.run.top_k), "single tokens are sampled from so many, 1: greedy");
+  add("head", po::value(&head)->default_value("auto"), "auto, full or screened, as of bitnet-run");
   add("json", po::bool_switch(&o.json), "one JSON object instead of the table");
   po::variables_map values;
   po::store(po::parse_command_line(argc, argv, options), values);
@@ -50,6 +53,13 @@ std::optional<Options> parse(int argc, char** argv) {
   if (o.run.threads < 1 || o.run.threads > 1024) fail(ErrorKind::kUsage, "-t {}: expected 1 to 1024", o.run.threads);
   if (o.run.repetitions < 1 || o.run.repetitions > 1000)
     fail(ErrorKind::kUsage, "-r {}: expected 1 to 1000", o.run.repetitions);
+  if (o.run.top_k < 1 || o.run.top_k > BN_TOPK_MAX)
+    fail(ErrorKind::kUsage, "--top-k {}: expected 1 to {}", o.run.top_k, BN_TOPK_MAX);
+  if (head != "auto" && head != "full" && head != "screened")
+    fail(ErrorKind::kUsage, "--head {}: expected auto, full or screened", printable(head));
+  o.run.head = head == "full"       ? model::HeadMode::kFull
+               : head == "screened" ? model::HeadMode::kScreened
+                                    : model::HeadMode::kAuto;
   if (!std::filesystem::exists(o.model)) {
     fail(ErrorKind::kUsage, "{0}: there is no such model; make one with: bitnet-make-model --shape 2b-4t -o {0}",
          printable(o.model));
@@ -93,8 +103,8 @@ std::vector<Row> make_rows(const EndToEndResult& r) {
   }
   if (const uint32_t n = r.generate.n_tokens; n != 0) {
     const double middle = kShortPrompt + (n - 1) / 2.0;  // position of the average token
-    rows.push_back({fmt::format("tg{}", n), &r.generate, "B", "read", bytes_at(r.workload, middle), kGenerateAim,
-                    of_ceilings(&Ceilings::read_gbps_n)});
+    rows.push_back({fmt::format("tg{}", n), &r.generate, "B", "read", bytes_at(r.workload, r.generate.head, middle),
+                    kGenerateAim, of_ceilings(&Ceilings::read_gbps_n)});
   }
   return rows;
 }
@@ -103,6 +113,10 @@ std::string spread(const std::vector<double>& values, const char* format) {
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   const auto text = [&](double v) { return fmt::format(fmt::runtime(format), v); };
   return fmt::format("{} [{} .. {}]", text(median(values)), text(*low), text(*high));
+}
+
+double candidates_per_token(const model::HeadUse& head) {
+  return head.screened != 0 ? static_cast<double>(head.candidates) / static_cast<double>(head.screened) : 0;
 }
 
 void print_table(const Options& o, const model::Model& model, double open_seconds, const EndToEndResult& r) {
@@ -130,10 +144,15 @@ void print_table(const Options& o, const model::Model& model, double open_second
   std::cout << '\n';
   if (!milliseconds.empty()) std::cout << fmt::format("steps    {} ms\n", spread(milliseconds, "{:.2f}"));
   std::cout << fmt::format("load     file {:.3f} s, backend {} s\n", open_seconds, spread(r.load_seconds, "{:.3f}"));
-  std::cout << fmt::format(
-      "memory   peak {} MB: file {} MB, keys and values {} MB, the rest {} MB\n", r.peak_rss / 1'000'000,
-      model.file.size() / 1'000'000, r.kv_bytes / 1'000'000,
-      (static_cast<int64_t>(r.peak_rss) - static_cast<int64_t>(model.file.size() + r.kv_bytes)) / 1'000'000);
+  const model::HeadUse& head = r.generate.head;
+  if (head.screened + head.fell_back != 0) {
+    std::cout << fmt::format("head     {} MB a token instead of {}: {:.1f} rows computed, {} at most, {} times as stored\n",
+                             static_cast<uint64_t>(head_bytes_read(w, head)) / 1'000'000, w.head_bytes / 1'000'000,
+                             candidates_per_token(head), head.most_candidates, head.fell_back);
+  }
+  std::cout << fmt::format("memory   peak {} MB; file {} MB, keys and values {} MB, copy of the head {} MB\n",
+                           r.peak_rss / 1'000'000, model.file.size() / 1'000'000, r.kv_bytes / 1'000'000,
+                           head.screen_bytes / 1'000'000);
 }
 
 json test_json(const Row& row) {
@@ -153,6 +172,7 @@ json test_json(const Row& row) {
 
 json report_json(const Options& o, const model::Model& model, double open_seconds, const EndToEndResult& r) {
   const Machine machine = this_machine();
+  const model::HeadUse& head = r.generate.head;
   json tests = json::array(), ceilings = json::array();
   for (const Row& row : make_rows(r)) tests.push_back(test_json(row));
   for (const Ceilings& c : r.ceilings) {
@@ -171,6 +191,13 @@ json report_json(const Options& o, const model::Model& model, double open_second
       {"tests", tests},
       {"ceilings", ceilings},
       {"load_seconds", {{"file", open_seconds}, {"backend", r.load_seconds}}},
+      {"head",
+       {{"bytes_read", head_bytes_read(r.workload, head)},
+        {"screen_bytes", head.screen_bytes},
+        {"screened_tokens", head.screened},
+        {"mean_candidates", candidates_per_token(head)},
+        {"most_candidates", head.most_candidates},
+        {"full_instead", head.fell_back}}},
       {"memory", {{"peak_rss", r.peak_rss}, {"kv_cache", r.kv_bytes}}}};
 }
 

@@ -57,6 +57,7 @@ class EndToEnd {
     engine::SessionOptions options;
     options.engine.n_ctx = n_ctx;
     options.threads = options_.threads;
+    options.engine.head = options_.head;
     options.strict = true;
     auto session = std::make_unique<engine::Session>(model_, registry_, order_, std::move(options));
     result_.load_seconds.push_back(seconds_since(start));
@@ -74,18 +75,33 @@ class EndToEnd {
   }
 
   void run_generate(uint32_t n, TestResult* test) {
-    const std::vector<int32_t> tokens = random_tokens(kShortPrompt + n, model_.config.arch.n_vocab);
-    const std::span all(tokens);
-    const auto session = open_session(kShortPrompt + n);
-    session->append(all.first(kShortPrompt), kShortPrompt - 1, logits_.data(), engine::Session::Stage::kPrefill);
+    const std::vector<int32_t> tokens = random_tokens(kShortPrompt + 1, model_.config.arch.n_vocab);
+    const auto session = open_session(kShortPrompt + 1 + n);
+    // The last of them waits for the first step.
+    session->append(tokens, kShortPrompt + 1, nullptr, engine::Session::Stage::kPrefill);
     std::vector<double> steps;
     for (uint32_t i = 0; i < n; ++i) {
       const auto start = Clock::now();
-      session->append(all.subspan(kShortPrompt + i, 1), 0, logits_.data(), engine::Session::Stage::kDecode);
+      session->decode(sampler(), 1);
       steps.push_back(seconds_since(start));
     }
     result_.kv_bytes = std::max(result_.kv_bytes, session->kv_bytes());
-    if (test != nullptr) note(*test, n, steps);
+    const model::HeadUse head = session->engine_info().head;
+    session->last_logits(logits_.data());
+    if (test == nullptr) return;
+    note(*test, n, steps);
+    test->head = head;
+  }
+
+  bn_sampler sampler() const {
+    bn_sampler s{};
+    s.struct_size = sizeof s;
+    s.top_k = options_.top_k;
+    s.temperature = options_.top_k == 1 ? 0.0f : 0.8f;
+    s.top_p = 0.95f;
+    s.min_p = 0.05f;
+    s.seed = 1;
+    return s;
   }
 
   void note(TestResult& test, uint32_t n, const std::vector<double>& steps) {
@@ -123,9 +139,9 @@ EndToEndResult run_end_to_end(const model::Model& model, const backend::Registry
   if (!model.has_tensors()) fail(ErrorKind::kUsage, "{}: holds no weights to measure", printable(model.file.path()));
   if (options.n_prompt == 0 && options.n_generate == 0) fail(ErrorKind::kUsage, "-p 0 and -n 0: nothing to measure");
   const uint64_t most = model.config.arch.n_ctx_max;
-  if (std::max<uint64_t>(options.n_prompt, uint64_t{options.n_generate} + kShortPrompt) > most) {
+  if (std::max<uint64_t>(options.n_prompt, uint64_t{options.n_generate} + kShortPrompt + 1) > most) {
     fail(ErrorKind::kUsage, "{} prompt tokens and {} generated behind {}: the model's context is {} tokens", options.n_prompt,
-         options.n_generate, kShortPrompt, most);
+         options.n_generate, kShortPrompt + 1, most);
   }
   return EndToEnd(model, registry, options).run();
 }

@@ -1,9 +1,9 @@
 // bench/end_to_end.h - times a whole model on one backend, with the machine's ceilings measured in between.
 //
-// One repetition is: ceilings, a prompt of random tokens on a new session (pp), single tokens behind a short prompt on another
-// (tg). A disturbance of the machine therefore meets all three, and shares of the ceiling are taken within a repetition.
-// Errors  as model::Model and engine::Session; Error{kFailure} when two repetitions end with different logits.
-// Threads one at a time.
+// One repetition is: ceilings, a prompt of random tokens on a new session (pp), tokens sampled one by one behind a short prompt
+// on another (tg), as bitnet-run samples them by default. A disturbance of the machine therefore meets all three, and shares of
+// the ceiling are taken within a repetition. Errors  as model::Model and engine::Session; Error{kFailure} when two repetitions
+// end with different logits. Threads one at a time.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,8 @@ struct EndToEndOptions {
   uint32_t threads = 1;
   uint32_t n_prompt = 512, n_generate = 128;  // 0: test left out
   uint32_t repetitions = 3;
+  uint32_t top_k = 40;  // of tg; 1: greedy
+  model::HeadMode head = model::HeadMode::kAuto;
 };
 
 // A test in all repetitions; vectors run over repetitions.
@@ -29,6 +31,7 @@ struct TestResult {
   std::vector<double> tokens_per_second;
   std::vector<double> step_seconds;  // of every single step; only tg has more than one per repetition
   std::string logits_sha256;         // of the last token
+  model::HeadUse head;               // of one repetition
 };
 
 struct EndToEndResult {

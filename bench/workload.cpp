@@ -15,6 +15,7 @@ Workload count_workload(const model::Model& model) {
     }
   }
   w.head_bytes = model.weights.output.bytes;
+  w.head_row_bytes = w.head_bytes / model.weights.output.rows;
   w.head_macs = static_cast<uint64_t>(model.weights.output.rows) * model.weights.output.cols;
   w.kv_position_bytes = model::KvCache::bytes_per_position(model.config.arch, BN_DT_F32);
   return w;

@@ -39,8 +39,13 @@ TEST(Workload, CountsWhatATokenNeeds) {
   EXPECT_EQ(w.head_macs, 320u * 256);
   EXPECT_EQ(w.head_bytes, 320u * 256 * 2);
   EXPECT_EQ(w.kv_position_bytes, 2u * 2 * 2 * 64 * 4);
-  EXPECT_EQ(bytes_at(w, 0), static_cast<double>(w.matrix_bytes + w.head_bytes + w.kv_position_bytes));
-  EXPECT_EQ(bytes_at(w, 9) - bytes_at(w, 0), 9.0 * static_cast<double>(w.kv_position_bytes));
+  EXPECT_EQ(w.head_row_bytes, 256u * 2);
+  const model::HeadUse full;
+  EXPECT_EQ(bytes_at(w, full, 0), static_cast<double>(w.matrix_bytes + w.head_bytes + w.kv_position_bytes));
+  EXPECT_EQ(bytes_at(w, full, 9) - bytes_at(w, full, 0), 9.0 * static_cast<double>(w.kv_position_bytes));
+  model::HeadUse screened;
+  screened.screen_bytes = 1000, screened.screened = 3, screened.candidates = 12, screened.fell_back = 1;
+  EXPECT_EQ(head_bytes_read(w, screened), 1000 + (12 * 512 + static_cast<double>(w.head_bytes)) / 4);
 }
 
 TEST(Median, IsTheMiddleOrTheMeanOfTheTwo) {
@@ -99,6 +104,24 @@ TEST(Bench, HashIsThatOfAnotherBackend) {
   EXPECT_GT(fast.ceilings.at(0).read_gbps_n, 0) << "this machine has AVX2";
 }
 
+TEST(Bench, TheScreenedHeadReadsLessAndSamplesTheSame) {
+  const TempFolder folder;
+  const std::string path = write_tiny(folder);
+  const auto bench = [&](const char* head) {
+    const auto result = run_bench(
+        {"-m", path, "--backend", "cpu_portable", "-p", "0", "-n", "20", "-r", "1", "--top-k", "1", "--head", head, "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result;
+    return json::parse(result.out, nullptr, false);
+  };
+  const json full = bench("full"), screened = bench("screened");
+  EXPECT_EQ(full["tests"][0]["logits_hash"], screened["tests"][0]["logits_hash"]);
+  EXPECT_EQ(full["head"]["screened_tokens"], 0);
+  EXPECT_EQ(full["head"]["bytes_read"], 320 * 256 * 2);
+  EXPECT_GT(screened["head"]["screened_tokens"], 0);
+  EXPECT_EQ(screened["head"]["screen_bytes"], 320 * (256 + 8));
+  EXPECT_LT(screened["tests"][0]["per_token"], full["tests"][0]["per_token"]);
+}
+
 TEST(Bench, PrintsATable) {
   const TempFolder folder;
   const auto result = run_bench({"-m", write_tiny(folder), "--backend", "cpu_portable", "-p", "0", "-n", "4", "-r", "1"});
@@ -130,7 +153,9 @@ TEST(Bench, RefusesWhatDoesNotFitTheContext) {
   for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{{"-m", path, "-p", "1025"},
                                                                                     {"-m", path, "-n", "1010"},
                                                                                     {"-m", path, "-n", "0", "-p", "0"},
-                                                                                    {"-m", path, "-t", "0"}}) {
+                                                                                    {"-m", path, "-t", "0"},
+                                                                                    {"-m", path, "--top-k", "0"},
+                                                                                    {"-m", path, "--head", "half"}}) {
     const auto result = run_bench(args);
     EXPECT_EQ(result.exit_code, 2) << result;
     EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result;
