@@ -159,7 +159,7 @@ TEST(Benchmark, NeverMeasuresAnotherBackendThanTheOneNamed) {
 // A backend that fails in the middle does not hand its row to the next one.
 TEST(Benchmark, AFailingBackendIsNotMeasured) {
   const ProgramResult result = bench({"-p", "4", "-n", "4", "-r", "1", "-t", "1", "--backend", "mock", "--mock-mode",
-                                      "faithful", "--mock-faults", "decode@2=lost", "-o", "json"});
+                                      "faithful", "--mock-faults", "token@2=lost", "-o", "json"});
   EXPECT_EQ(result.exit_code, 4) << result;
   const json rows = json::parse(result.out)["rows"];
   ASSERT_EQ(rows.size(), 2u) << result;
