@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
+#include <stdexcept>
 
 #include "benchmark/measure.h"
 #include "support/files.h"
@@ -193,14 +195,23 @@ TEST(Benchmark, MockRowsAreMarked) {
   EXPECT_EQ(bench({"--backend", "mock", "--real-model"}).exit_code, 2);
 }
 
+// Nothing when there is no Python to run it.
+std::optional<ProgramResult> run_script(std::vector<std::string> args) try {
+  args.front() = kScripts + args.front();
+  return run_program(args, {.program = "python3"});
+} catch (const std::runtime_error&) {
+  return std::nullopt;
+}
+
 // The scripts beside the benchmarks read what the program writes.
 TEST(Benchmark, PlotDrawsAPanelForEachTestAndAxis) {
   const TempFolder folder;
   const ProgramResult result = bench({"-p", "4", "-n", "2", "-r", "1", "-t", "1,2", "--backend", "cpu_portable", "-o", "json"});
   ASSERT_EQ(result.exit_code, 0) << result;
   write_text(folder / "r.json", result.out);
-  const ProgramResult plot = run_program({kScripts + "plot.py", folder / "r.json"}, {.program = "python3"});
-  if (plot.exit_code == 127) GTEST_SKIP() << "python3 is missing";
+  const auto script = run_script({"plot.py", folder / "r.json"});
+  if (!script) GTEST_SKIP() << "python3 is missing";
+  const ProgramResult& plot = *script;
   ASSERT_EQ(plot.exit_code, 0) << plot;
   for (const char* text : {"<svg ", "pp4, by threads", "tg2, by threads", "tokens/s", "</svg>"}) {
     EXPECT_NE(plot.out.find(text), std::string::npos) << text << " in " << plot;
@@ -210,11 +221,10 @@ TEST(Benchmark, PlotDrawsAPanelForEachTestAndAxis) {
 
 TEST(Benchmark, CompareTakesTurnsAndJudges) {
   const TempFolder folder;
-  const ProgramResult result =
-      run_program({kScripts + "compare.py", "--a", BITNET_RUN, "--b", BITNET_RUN, "--keep", folder / "kept", "--threshold",
-                   "10", "--", "-p", "4", "-n", "0", "-t", "1", "--backend", "cpu_portable"},
-                  {.program = "python3"});
-  if (result.exit_code == 127) GTEST_SKIP() << "python3 is missing";
+  const auto script = run_script({"compare.py", "--a", BITNET_RUN, "--b", BITNET_RUN, "--keep", folder / "kept", "--threshold",
+                                  "10", "--", "-p", "4", "-n", "0", "-t", "1", "--backend", "cpu_portable"});
+  if (!script) GTEST_SKIP() << "python3 is missing";
+  const ProgramResult& result = *script;
   EXPECT_EQ(result.exit_code, 0) << result;
   EXPECT_NE(result.out.find("6 pairs, covers 96.9 %"), std::string::npos) << result;
   for (const char* name : {"kept/a.json", "kept/b.json"}) {
