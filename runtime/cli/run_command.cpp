@@ -38,14 +38,6 @@ engine::SamplerSettings sampler_settings(const SamplingOptions& o) {
   return s;
 }
 
-// The JSON for the mock's open(): its mode, tier and faults.
-std::string mock_options(const MockOptions& mock) {
-  nlohmann::json j = {{"mode", mock.mode}};
-  if (mock.mode == "faithful") j["tier"] = mock.tier;
-  if (!mock.faults.empty()) j["faults"] = mock.faults;
-  return json_text(j);
-}
-
 model::HeadMode head_mode(HeadUse use) {
   switch (use) {
     case HeadUse::kFull:
@@ -140,7 +132,7 @@ class Run {
     so.engine.n_ctx = n_ctx;
     so.engine.max_batch = static_cast<uint32_t>(o_.compute.ubatch_size);
     so.engine.kv_dtype = o_.compute.kv_type == KvType::kF16 ? BN_DT_F16 : BN_DT_F32;
-    so.engine.device_options = mock_options(o_.compute.mock);
+    so.engine.device_options = mock_device_options(o_.compute.mock);
     so.engine.head = wanted_head();
     so.engine.prepack_cache = !o_.compute.no_prepack_cache;
     so.threads = report_.threads = thread_count(o_.compute);
