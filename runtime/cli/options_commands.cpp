@@ -236,7 +236,7 @@ ComputeOptions compute_options(const Settings& settings, const Environment& envi
   out.hang_limit = settings.real("hang-limit");
   out.kv_type = settings.choice("kv-type") == "f16" ? KvType::kF16 : KvType::kF32;
   const std::string& head = settings.choice("head");
-  out.head = head == "full" ? HeadUse::kFull : head == "screened" ? HeadUse::kScreened : HeadUse::kAuto;
+  out.head = head == "full" ? HeadChoice::kFull : head == "screened" ? HeadChoice::kScreened : HeadChoice::kAuto;
   fill_batch_sizes(settings, out);
   out.plugins = plugin_options(settings, environment, parsed.warnings);
   out.mock = mock_options(settings, out);

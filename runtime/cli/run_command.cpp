@@ -46,11 +46,11 @@ std::string mock_options(const MockOptions& mock) {
   return json_text(j);
 }
 
-model::HeadMode head_mode(HeadUse use) {
-  switch (use) {
-    case HeadUse::kFull:
+model::HeadMode head_mode(HeadChoice choice) {
+  switch (choice) {
+    case HeadChoice::kFull:
       return model::HeadMode::kFull;
-    case HeadUse::kScreened:
+    case HeadChoice::kScreened:
       return model::HeadMode::kScreened;
     default:
       return model::HeadMode::kAuto;
@@ -159,7 +159,7 @@ class Run {
   // Where every step wants all logits, a copy of the head would only take memory.
   model::HeadMode wanted_head() const {
     const bool best = engine::best_are_enough(sampler_settings(o_.sampling), o_.sampling.ignore_eos) && o_.logits_out.empty();
-    return best || o_.compute.head != HeadUse::kAuto ? head_mode(o_.compute.head) : model::HeadMode::kFull;
+    return best || o_.compute.head != HeadChoice::kAuto ? head_mode(o_.compute.head) : model::HeadMode::kFull;
   }
 
   uint32_t context_size() const {
