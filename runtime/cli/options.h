@@ -86,7 +86,7 @@ struct MockOptions {
 };
 
 enum class KvType { kF32, kF16 };
-enum class HeadUse { kAuto, kFull, kScreened };
+enum class HeadChoice { kAuto, kFull, kScreened };
 
 struct ComputeOptions {
   int threads = 0;                    // 0: usable physical cores
@@ -102,7 +102,7 @@ struct ComputeOptions {
   bool isolate = false;              // backends in a worker process
   double hang_limit = 0;             // seconds
   KvType kv_type = KvType::kF32;
-  HeadUse head = HeadUse::kAuto;
+  HeadChoice head = HeadChoice::kAuto;
   int batch_size = 0;   // tokens, >= ubatch_size
   int ubatch_size = 0;  // tokens
   PluginOptions plugins;

@@ -211,7 +211,7 @@ ComputeOptions compute_options(const Settings& settings, const Environment& envi
   out.isolate = settings.flag("isolate-backend");
   out.kv_type = settings.choice("kv-type") == "f16" ? KvType::kF16 : KvType::kF32;
   const std::string& head = settings.choice("head");
-  out.head = head == "full" ? HeadUse::kFull : head == "screened" ? HeadUse::kScreened : HeadUse::kAuto;
+  out.head = head == "full" ? HeadChoice::kFull : head == "screened" ? HeadChoice::kScreened : HeadChoice::kAuto;
   fill_batch_sizes(settings, out);
   return out;
 }

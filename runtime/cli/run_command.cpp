@@ -38,11 +38,11 @@ engine::SamplerSettings sampler_settings(const SamplingOptions& o) {
   return s;
 }
 
-model::HeadMode head_mode(HeadUse use) {
-  switch (use) {
-    case HeadUse::kFull:
+model::HeadMode head_mode(HeadChoice choice) {
+  switch (choice) {
+    case HeadChoice::kFull:
       return model::HeadMode::kFull;
-    case HeadUse::kScreened:
+    case HeadChoice::kScreened:
       return model::HeadMode::kScreened;
     default:
       return model::HeadMode::kAuto;
@@ -151,7 +151,7 @@ class Run {
   // Where every step wants all logits, a copy of the head would only take memory.
   model::HeadMode wanted_head() const {
     const bool best = engine::best_are_enough(sampler_settings(o_.sampling), o_.sampling.ignore_eos) && o_.logits_out.empty();
-    return best || o_.compute.head != HeadUse::kAuto ? head_mode(o_.compute.head) : model::HeadMode::kFull;
+    return best || o_.compute.head != HeadChoice::kAuto ? head_mode(o_.compute.head) : model::HeadMode::kFull;
   }
 
   uint32_t context_size() const {

@@ -143,8 +143,9 @@ namespace {
 std::string head_summary(const model::HeadUse& use) {
   if (use.screen_bytes == 0) return "head as stored";
   const double mean = use.screened != 0 ? static_cast<double>(use.candidates) / static_cast<double>(use.screened) : 0;
-  return fmt::format("head screened by {} MB for {} tokens, {:.1f} rows computed for each, {} at most, {} times the full head",
-                     use.screen_bytes >> 20, use.screened, mean, use.most_candidates, use.fell_back);
+  return fmt::format(
+      "head screened by {:.1f} MB for {} tokens, {:.1f} rows computed for each, {} at most, {} times the full head",
+      1e-6 * static_cast<double>(use.screen_bytes), use.screened, mean, use.most_candidates, use.fell_back);
 }
 }  // namespace
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iostream>
 #include <set>
+#include <span>
 
 #include "golden/model_run.h"
 #include "golden/reference.h"
@@ -93,7 +94,7 @@ TEST_P(StoryText, GreedyTextOnStandardOutput) {
 TEST_P(StoryText, TheScreenedHeadWritesTheSameText) {
   const Case& story = load_case(kStory);
   const auto generate = [&](const Prompt& p, std::vector<std::string> args, const char* head) {
-    args.insert(args.end(), {"-m", story.model, "--backend", backend(), "--no-fallback", "--json", "-n", "48", "-p", *p.text,
+    args.insert(args.end(), {"-m", story.model, "--backend", backend(), "--no-fallback", "--json", "-n", "32", "-p", *p.text,
                              "--head", head});
     const test::ProgramResult result = test::run_program(args);
     EXPECT_EQ(result.exit_code, 0) << result;
@@ -104,7 +105,8 @@ TEST_P(StoryText, TheScreenedHeadWritesTheSameText) {
   for (const Prompt& p : story.prompts) {
     if (!p.text) continue;
     SCOPED_TRACE(p.name);
-    for (const auto& way : kWays) {
+    const size_t ways = p.name == "once" ? kWays.size() : 1;
+    for (const auto& way : std::span(kWays).first(ways)) {
       const nlohmann::json full = generate(p, way, "full"), screened = generate(p, way, "screened");
       EXPECT_EQ(full["head"]["mode"], "full");
       EXPECT_EQ(screened["head"]["mode"], "screened");

@@ -213,6 +213,17 @@ TEST_P(BestRowsTest, ALogitOutsideItsBoundEndsTheUseOfTheCopy) {
   EXPECT_FALSE(search.rows.can(1, 1));
 }
 
+TEST_P(BestRowsTest, AnEstimateThatIsNotFiniteMeansTheFullHead) {
+  Random random(11);
+  const StoredHead stored = store_head(BN_DT_F16, 2000, 64, [&](uint32_t, uint32_t) { return random.normal(); });
+  Search search(*this, stored);
+  search.head->row_memory.as<float>()[1999] = std::numeric_limits<float>::quiet_NaN();  // a scale
+  std::vector<float> x = normal_vector(random, 64);
+  search.run(x, 1, 3);
+  EXPECT_TRUE(search.rows.best(0).empty());
+  EXPECT_EQ(search.logits, search.full(x, 1));
+}
+
 TEST_P(BestRowsTest, OneThreadAndManyFindTheSame) {
   Random random(10);
   const StoredHead stored = store_head(BN_DT_BF16, 3000, 128, [&](uint32_t, uint32_t) { return random.normal(); });
