@@ -214,6 +214,22 @@ void fill_batch_sizes(const Settings& settings, ComputeOptions& out) {
   out.ubatch_size = static_cast<int>(std::min(batch, ubatch));
 }
 
+void fill_speculation(const Settings& settings, ComputeOptions& out) {
+  if (settings.choice("speculate") == "lookup") {
+    out.draft_max = static_cast<uint32_t>(settings.integer("draft-max"));
+  } else if (settings.of("draft-max").source == Source::kFlag) {
+    fail(ErrorKind::kUsage, "{} has no effect without --lookup", settings.where("draft-max"));
+  }
+}
+
+void fill_context_shift(const Settings& settings, RunOptions& out) {
+  out.context_shift = settings.flag("context-shift");
+  out.n_keep = settings.integer("keep");
+  if (!out.context_shift && settings.of("keep").source == Source::kFlag) {
+    fail(ErrorKind::kUsage, "{} has no effect without --context-shift", settings.where("keep"));
+  }
+}
+
 // Which backends may run, on how many threads.
 ComputeOptions choice_options(const Settings& settings, ParsedCommand& parsed) {
   ComputeOptions out;
@@ -236,6 +252,7 @@ ComputeOptions compute_options(const Settings& settings, const Environment& envi
   out.hang_limit = settings.real("hang-limit");
   out.kv_type = settings.choice("kv-type") == "f16" ? KvType::kF16 : KvType::kF32;
   fill_batch_sizes(settings, out);
+  fill_speculation(settings, out);
   out.plugins = plugin_options(settings, environment, parsed.warnings);
   out.mock = mock_options(settings, out);
   return out;
@@ -251,6 +268,7 @@ RunOptions run_options(const Settings& settings, std::span<const std::string> wo
   out.n_predict = settings.integer("predict");
   out.n_predict_is_default = !settings.given("predict");
   out.ctx_size = static_cast<int>(settings.integer("ctx-size"));
+  fill_context_shift(settings, out);
   out.check_tensors = settings.flag("check-tensors");
   out.strict_tokenizers = settings.flag("strict-tokenizers");
   out.list_backends = settings.flag("list-backends");

@@ -131,6 +131,7 @@ class Run {
     so.engine.kv_dtype = o_.compute.kv_type == KvType::kF16 ? BN_DT_F16 : BN_DT_F32;
     so.engine.device_options = mock_options(o_.compute.mock);
     so.engine.prepack_cache = !o_.compute.no_prepack_cache;
+    so.engine.draft_max = o_.compute.draft_max;
     so.threads = report_.threads = thread_count(o_.compute);
     so.strict = o_.compute.no_fallback;
     if (o_.n_predict >= 0) {
@@ -194,6 +195,8 @@ class Run {
   int generate() {
     engine::GenerateOptions g;
     g.n_predict = o_.n_predict;
+    g.context_shift = o_.context_shift;
+    g.n_keep = o_.n_keep;
     g.sampler = sampler_settings(o_.sampling);
     g.stop = o_.sampling.stop;
     g.ignore_eos = o_.sampling.ignore_eos;
@@ -230,8 +233,13 @@ class Run {
       log(LogLevel::kNotice, "stopped at the time limit of {} s", *o_.compute.time_limit);
       return static_cast<int>(ErrorKind::kTimeLimit);
     }
+    if (!result_.shifts.empty()) {
+      log(LogLevel::kNotice, "the context of {} tokens was full {} times: each time the older half of it was forgotten",
+          session_->n_ctx(), result_.shifts.size());
+    }
     if (result_.context_full) {
-      log(LogLevel::kNotice, "stopped: the context of {} tokens is full", session_->n_ctx());
+      log(LogLevel::kNotice, "stopped: the context of {} tokens is full; --context-shift goes on without its older half",
+          session_->n_ctx());
     } else if (result_.finish == engine::FinishReason::kLength && o_.n_predict_is_default) {
       log(LogLevel::kNotice, "stopped at the default limit of {} tokens; -n N changes it", o_.n_predict);
     }

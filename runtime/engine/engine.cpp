@@ -2,6 +2,8 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstring>
 #include <optional>
 
@@ -9,6 +11,7 @@
 #include "bitnet/kit/sampler.hpp"
 #include "engine/composed_engine.h"
 #include "engine/plugin_engine.h"
+#include "engine/rows.h"
 
 namespace bitnet::engine {
 namespace {
@@ -16,14 +19,7 @@ namespace {
 using backend::BackendError;
 
 void check_row(const float* row, uint32_t n) {
-  bool all_equal = n > 1;
-  for (uint32_t i = 0; i < n; ++i) {
-    uint32_t bits;
-    std::memcpy(&bits, row + i, sizeof bits);
-    if ((bits & 0x7F800000u) == 0x7F800000u) throw UnusableLogits("produced logits that are not finite");
-    all_equal = all_equal && row[i] == row[0];
-  }
-  if (all_equal) throw UnusableLogits("produced logits that are all equal");
+  if (const char* reason = why_unusable(row, n)) throw UnusableLogits(reason);
 }
 
 }  // namespace
@@ -77,10 +73,23 @@ void Engine::last_logits(float* logits, Pulse& pulse) {
   if (logits != nullptr) std::memcpy(logits, last_row_.data(), last_row_.size() * sizeof(float));
 }
 
-void Engine::decode(const bn_sampler& sampler, uint32_t max_steps, int32_t* tokens, uint32_t& n_committed, Pulse& pulse) {
+struct Engine::Decoding {
+  const bn_sampler& sampler;
+  int32_t* tokens;        // out
+  uint32_t& n_committed;  // of them
+  bool stopped = false;   // the newest is a stop token
+
+  void commit(int32_t token, std::vector<int32_t>& all) {
+    all.push_back(token);
+    tokens[n_committed++] = token;
+    stopped = bn::kit::is_stop_token(sampler, token);
+  }
+};
+
+void Engine::decode(const bn_sampler& sampler, DecodeLimit limit, int32_t* tokens, uint32_t& n_committed, Pulse& pulse) {
   n_committed = 0;
-  max_steps = std::min(max_steps, n_ctx_ - size());
-  if (max_steps == 0) return;
+  limit.tokens = std::min(limit.tokens, n_ctx_ - size());
+  if (limit.tokens == 0) return;
   if (decodes_natively()) {
     process_pending({}, nullptr, pulse);
     struct TakeOver {  // what the plugin committed counts also when it failed afterwards
@@ -92,15 +101,66 @@ void Engine::decode(const bn_sampler& sampler, uint32_t max_steps, int32_t* toke
         engine.n_processed_ = engine.size();
       }
     } const committed{*this, tokens, n_committed};
-    return decode_natively(sampler, max_steps, tokens, n_committed, pulse);
+    return decode_natively(sampler, limit, tokens, n_committed, pulse);
   }
-  for (bool stopped = false; n_committed < max_steps && !stopped;) {
-    last_logits(nullptr, pulse);
-    const int32_t token = bn::kit::sample_logits(sampler, size(), last_row_.data(), n_vocab_);
-    tokens_.push_back(token);
-    tokens[n_committed++] = token;
-    stopped = bn::kit::is_stop_token(sampler, token);
+  Decoding decoding{sampler, tokens, n_committed};
+  // A draft needs its rows' best logits in place of all, and a newest token that has not gone through the layers.
+  const bool few = sampler.temperature <= 0.0f || (sampler.top_k >= 1 && sampler.top_k <= BN_TOPK_MAX);
+  for (uint32_t step = 0; step < limit.steps && n_committed < limit.tokens && !decoding.stopped; ++step) {
+    if (speculation_ == nullptr || !few) {
+      decode_one(decoding, pulse);
+      continue;
+    }
+    const uint32_t before = n_committed, most = n_processed_ < size() ? limit.tokens - before - 1 : 0;
+    const auto start = std::chrono::steady_clock::now();
+    const std::span<const int32_t> draft = speculation_->draft(tokens_, most);
+    if (draft.empty()) {
+      decode_one(decoding, pulse);
+    } else {
+      decode_draft(decoding, draft, pulse);
+    }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    speculation_->saw({tokens + before, n_committed - before}, seconds);
+    info_.speculation = speculation_->counts();
   }
+}
+
+void Engine::decode_one(Decoding& decoding, Pulse& pulse) {
+  last_logits(nullptr, pulse);
+  decoding.commit(bn::kit::sample_logits(decoding.sampler, size(), last_row_.data(), n_vocab_), tokens_);
+}
+
+// The newest token and the draft in one step: behind each of them samples what it would have sampled one by one, as long as
+// that is what the draft says. At least one token is committed.
+void Engine::decode_draft(Decoding& decoding, std::span<const int32_t> draft, Pulse& pulse) {
+  const uint32_t n_rows = static_cast<uint32_t>(draft.size()) + 1, before = decoding.n_committed;
+  const uint32_t k = decoding.sampler.temperature <= 0.0f ? 1 : std::min(decoding.sampler.top_k, n_vocab_);
+  best_id_.resize(static_cast<size_t>(n_rows) * k);
+  best_logit_.resize(best_id_.size());
+  Output output;
+  output.top_k = k;
+  output.top_id = best_id_.data();
+  output.top_logit = best_logit_.data();
+  std::vector<int32_t> batch = {tokens_.back()};
+  batch.insert(batch.end(), draft.begin(), draft.end());
+  process(batch, n_processed_, &output, pulse);
+  n_processed_ += n_rows;
+  for (uint32_t row = 0; row < n_rows; ++row) {
+    const size_t at = static_cast<size_t>(row) * k;
+    if (!std::isfinite(best_logit_[at])) break;  // decode_one() will see the same, and judge it
+    const int32_t token = bn::kit::sample_top(decoding.sampler, size(), best_id_.data() + at, best_logit_.data() + at, k);
+    decoding.commit(token, tokens_);
+    if (decoding.stopped || row == draft.size() || token != draft[row]) break;
+  }
+  const bool committed = decoding.n_committed > before;
+  n_processed_ = size() - (committed ? 1 : 0);  // what the sampler did not draw is forgotten, and the newest goes with the next
+  drop(n_processed_);
+  if (!committed) decode_one(decoding, pulse);
+}
+
+void Engine::use_drafts(uint32_t draft_max) {
+  speculation_ = std::make_unique<Speculation>(draft_max, n_ctx_);
+  info_.drafts = true;
 }
 
 void Engine::truncate(uint32_t n) {
@@ -111,6 +171,7 @@ void Engine::truncate(uint32_t n) {
   }
   tokens_.resize(n);
   if (last_row_size_ > n) last_row_size_ = 0;
+  if (speculation_) speculation_->forget(n);
 }
 
 uint64_t Engine::kv_bytes(uint32_t) const { throw BackendError(BN_E_UNSUPPORTED, "does not give keys and values out"); }
@@ -143,8 +204,10 @@ std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend
   }
   std::optional<store::PrepackCache> cache;
   if (options.prepack_cache) cache.emplace(model.file.path(), plugin.id, plugin.version);
-  return std::make_unique<ComposedEngine>(std::move(device), model, team, options,
-                                          cache && cache->is_there() ? &*cache : nullptr, pulse);
+  auto engine = std::make_unique<ComposedEngine>(std::move(device), model, team, options,
+                                                 cache && cache->is_there() ? &*cache : nullptr, pulse);
+  if (options.draft_max != 0) engine->use_drafts(options.draft_max);
+  return engine;
 }
 
 }  // namespace bitnet::engine
