@@ -8,15 +8,16 @@ namespace bitnet::engine {
 namespace {
 
 constexpr double kIncome = 0.015;     // of a step, for each token
-constexpr double kLeastGain = 1.05;   // a batch has to promise so many times the tokens of single steps
+constexpr double kLeastGain = 1.1;    // a batch has to promise so many times the tokens of single steps
 constexpr double kFirstGuess = 0.35;  // of a step, what one more token of a batch costs until it was measured
 
 size_t length_class(uint32_t match) { return static_cast<size_t>(std::bit_width(std::min(match, 32u))); }
 
-// Time that other work on the machine took does not count for more than this many times what was expected.
-constexpr double kOutlier = 2;
-
-void move_towards(double& mean, double value, double weight) { mean += (std::min(value, kOutlier * mean) - mean) * weight; }
+// Other work on the machine only ever adds to a time: downwards a mean follows quickly, upwards slowly and never far at once.
+void follow(double& mean, double value) {
+  const double most = 2 * mean;
+  mean += (std::min(value, most) - mean) * (value < mean ? 0.25 : 1.0 / 16);
+}
 
 }  // namespace
 
@@ -24,25 +25,19 @@ size_t DraftLength::size_class(uint32_t n) {
   return static_cast<size_t>(std::lower_bound(kSizes.begin(), kSizes.end(), n) - kSizes.begin());
 }
 
-// Steps that a batch of n tokens takes: as measured; for sizes not seen yet a guess, but no less than a smaller one took.
-double DraftLength::ratio(uint32_t n) const {
-  const size_t size = size_class(n);
-  if (ratio_[size] > 0) return ratio_[size];
-  double least = 1 + kFirstGuess * (n - 1);
-  for (size_t i = 0; i < size; ++i) least = std::max(least, ratio_[i]);
-  return least;
-}
+// Seconds of a batch of n tokens, of a size not seen yet.
+double DraftLength::first_guess(uint32_t n) const { return step_ * (1 + kFirstGuess * (n - 1)); }
 
 uint32_t DraftLength::choose(uint32_t match, uint32_t most) const {
   if (step_ <= 0) return 0;
   most = std::min(most, kMost);
   uint32_t best = 0;
-  double best_gain = kLeastGain, all_right = 1, tokens = 1;
+  double best_gain = kLeastGain, all_right = 1, tokens = 1, price = 1;
   for (uint32_t k = 1; k <= most; ++k) {
     all_right *= right_[length_class(match + k - 1)];
     tokens += all_right;
     if (k != most && kSizes[size_class(k + 1)] != k + 1) continue;
-    const double price = ratio(k + 1);
+    price = std::max(price, batch_[size_class(k + 1)] / step_);  // of a larger batch: no less than of a smaller one
     if (price - 1 > purse_) break;
     if (tokens / price > best_gain) best = k, best_gain = tokens / price;
   }
@@ -55,19 +50,20 @@ void DraftLength::saw_guess(uint32_t match, bool right) {
 }
 
 void DraftLength::saw_step(double seconds) {
-  constexpr uint32_t kMemory = 16;  // steps
-  n_steps_ = std::min(n_steps_ + 1, kMemory);
-  if (n_steps_ == 1) step_ = seconds;
-  move_towards(step_, seconds, 1.0 / n_steps_);
+  if (step_ <= 0) {
+    step_ = seconds;
+    for (size_t i = 0; i < kSizes.size(); ++i) batch_[i] = first_guess(kSizes[i]);
+  }
+  follow(step_, seconds);
   purse_ = std::min(purse_ + kIncome, kPurse);
+  // A size that was slow once gets another chance after some hundred steps; the purse pays.
+  for (size_t i = 0; i < kSizes.size(); ++i) batch_[i] += (std::min(batch_[i], first_guess(kSizes[i])) - batch_[i]) / 256;
 }
 
 void DraftLength::saw_batch(uint32_t n, uint32_t n_useful, double seconds) {
   if (step_ <= 0) return;
+  follow(batch_[size_class(n)], seconds);
   const double steps = std::min(seconds / step_, static_cast<double>(n));  // one by one they would not take more
-  double& known = ratio_[size_class(n)];
-  if (known <= 0) known = steps;
-  move_towards(known, steps, 0.25);
   purse_ = std::min(purse_ + n_useful * (1 + kIncome) - steps, kPurse);
 }
 

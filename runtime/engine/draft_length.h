@@ -3,9 +3,9 @@
 //
 // A batch of the newest token and k guesses gives 1 + p1 + p1 p2 + ... tokens for the price of ratio(k + 1) steps. Guesses are
 // judged also when they were not computed, so learning how good they are costs nothing. What does cost is a batch that gives
-// less than it takes. That is paid from a purse: it starts with the price of one step, every token adds 1.5 % of one, and
-// batches that paid off fill it to at most kPurse. No batch is computed that could overdraw it, so a generation of n tokens can
-// lose the time of about 1 + 0.015 n steps, whatever the text is like.
+// less than it takes. That is paid from a purse: it starts with the price of kStart steps, every token adds 1.5 % of
+// one, and batches that paid off fill it to at most kPurse. No batch is computed that could overdraw it, so a generation of n
+// tokens can lose the time of about 3 + 0.015 n steps, whatever the text is like.
 // Threads one at a time.
 #pragma once
 
@@ -31,16 +31,15 @@ class DraftLength {
   void saw_batch(uint32_t n, uint32_t n_useful, double seconds);
 
  private:
-  static constexpr double kPurse = 16;                                                                // steps
+  static constexpr double kStart = 3, kPurse = 16;                                                    // steps
   static constexpr std::array<uint32_t, 11> kSizes = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, kMost + 1};  // tokens of a batch
   static size_t size_class(uint32_t n);
-  double ratio(uint32_t n) const;
+  double first_guess(uint32_t n) const;
 
   double step_ = 0;                                                   // seconds of a step of one token; 0: not seen yet
-  uint32_t n_steps_ = 0;                                              // of which it is the mean, up to a limit
-  double purse_ = 1;                                                  // steps
-  std::array<double, kSizes.size()> ratio_{};                         // time of a batch in steps; 0: not seen yet
-  std::array<double, 7> right_ = {0, 0, 0.5, 0.7, 0.85, 0.95, 0.97};  // share of guesses, by bits of the length of the match
+  double purse_ = kStart;                                             // steps
+  std::array<double, kSizes.size()> batch_{};                         // seconds of a batch
+  std::array<double, 7> right_ = {0, 0, 0.4, 0.7, 0.85, 0.95, 0.97};  // share of guesses, by bits of the length of the match
 };
 
 }  // namespace bitnet::engine
