@@ -233,9 +233,9 @@ class Run {
       log(LogLevel::kNotice, "stopped at the time limit of {} s", *o_.compute.time_limit);
       return static_cast<int>(ErrorKind::kTimeLimit);
     }
-    if (!result_.shifts.empty()) {
-      log(LogLevel::kNotice, "the context of {} tokens was full {} times: each time the older half of it was forgotten",
-          session_->n_ctx(), result_.shifts.size());
+    if (const size_t n = result_.shifts.size(); n != 0) {
+      log(LogLevel::kNotice, "the context of {} tokens was full: its older half was forgotten {} time{}", session_->n_ctx(), n,
+          n == 1 ? "" : "s");
     }
     if (result_.context_full) {
       log(LogLevel::kNotice, "stopped: the context of {} tokens is full; --context-shift goes on without its older half",

@@ -25,8 +25,13 @@ size_t DraftLength::size_class(uint32_t n) {
   return static_cast<size_t>(std::lower_bound(kSizes.begin(), kSizes.end(), n) - kSizes.begin());
 }
 
-// Seconds of a batch of n tokens, of a size not seen yet.
+// Of a batch of n tokens, of a size not seen yet.
 double DraftLength::first_guess(uint32_t n) const { return step_ * (1 + kFirstGuess * (n - 1)); }
+
+double DraftLength::seconds_of(uint32_t n) const {
+  const double seen = batch_[size_class(n)];
+  return seen > 0 ? seen : first_guess(n);
+}
 
 uint32_t DraftLength::choose(uint32_t match, uint32_t most) const {
   if (step_ <= 0) return 0;
@@ -37,7 +42,7 @@ uint32_t DraftLength::choose(uint32_t match, uint32_t most) const {
     all_right *= right_[length_class(match + k - 1)];
     tokens += all_right;
     if (k != most && kSizes[size_class(k + 1)] != k + 1) continue;
-    price = std::max(price, batch_[size_class(k + 1)] / step_);  // of a larger batch: no less than of a smaller one
+    price = std::max(price, seconds_of(k + 1) / step_);  // of a larger batch: no less than of a smaller one
     if (price - 1 > purse_) break;
     if (tokens / price > best_gain) best = k, best_gain = tokens / price;
   }
@@ -50,10 +55,7 @@ void DraftLength::saw_guess(uint32_t match, bool right) {
 }
 
 void DraftLength::saw_step(double seconds) {
-  if (step_ <= 0) {
-    step_ = seconds;
-    for (size_t i = 0; i < kSizes.size(); ++i) batch_[i] = first_guess(kSizes[i]);
-  }
+  if (step_ <= 0) step_ = seconds;
   follow(step_, seconds);
   purse_ = std::min(purse_ + kIncome, kPurse);
   // A size that was slow once gets another chance after some hundred steps; the purse pays.
@@ -62,7 +64,9 @@ void DraftLength::saw_step(double seconds) {
 
 void DraftLength::saw_batch(uint32_t n, uint32_t n_useful, double seconds) {
   if (step_ <= 0) return;
-  follow(batch_[size_class(n)], seconds);
+  double& known = batch_[size_class(n)];
+  if (known <= 0) known = seconds;
+  follow(known, seconds);
   const double steps = std::min(seconds / step_, static_cast<double>(n));  // one by one they would not take more
   purse_ = std::min(purse_ + n_useful * (1 + kIncome) - steps, kPurse);
 }

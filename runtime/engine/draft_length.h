@@ -35,10 +35,11 @@ class DraftLength {
   static constexpr std::array<uint32_t, 11> kSizes = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, kMost + 1};  // tokens of a batch
   static size_t size_class(uint32_t n);
   double first_guess(uint32_t n) const;
+  double seconds_of(uint32_t n) const;
 
   double step_ = 0;                                                   // seconds of a step of one token; 0: not seen yet
   double purse_ = kStart;                                             // steps
-  std::array<double, kSizes.size()> batch_{};                         // seconds of a batch
+  std::array<double, kSizes.size()> batch_{};                         // seconds of a batch; 0: not seen yet
   std::array<double, 7> right_ = {0, 0, 0.4, 0.7, 0.85, 0.95, 0.97};  // share of guesses, by bits of the length of the match
 };
 

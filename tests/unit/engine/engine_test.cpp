@@ -40,12 +40,13 @@ void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
 class EngineTest : public testing::TestWithParam<Kind> {
  protected:
-  std::unique_ptr<Engine> open(uint32_t n_ctx = 64, uint32_t max_batch = 16) {
+  std::unique_ptr<Engine> open(uint32_t n_ctx = 64, uint32_t max_batch = 16, uint32_t draft_max = 0) {
     const backend::Plugin* plugin = registry().find(GetParam().plugin);
     if (plugin == nullptr || !plugin->usable) throw std::runtime_error(std::string(GetParam().plugin) + " is not usable");
     EngineOptions options;
     options.n_ctx = n_ctx;
     options.max_batch = max_batch;
+    options.draft_max = draft_max;
     if (plugin->kind == "test")
       options.device_options = std::string(R"({"mode":"faithful","tier":")") + GetParam().tier + "\"}";
     backend::Candidate candidate{};
@@ -83,7 +84,7 @@ class EngineTest : public testing::TestWithParam<Kind> {
   std::vector<int32_t> decode(Engine& engine, const bn_sampler& s, uint32_t steps) {
     std::vector<int32_t> tokens(steps);
     uint32_t n = 0;
-    engine.decode(s, steps, tokens.data(), n, pulse_);
+    engine.decode(s, {steps, steps}, tokens.data(), n, pulse_);
     tokens.resize(n);
     return tokens;
   }
@@ -166,6 +167,73 @@ TEST_P(EngineTest, DecodeEndsWithAStopTokenAndWithTheContext) {
   const std::vector<int32_t> stopped = decode(*engine, sampler(0, stop), 13);
   const auto end = std::find(free.begin(), free.end(), free[2]) + 1;
   EXPECT_EQ(stopped, std::vector<int32_t>(free.begin(), end));
+}
+
+// A prompt in which the model goes round in circles, so that guesses are made and come true.
+std::vector<int32_t> circular_prompt() {
+  std::vector<int32_t> prompt;
+  for (int i = 0; i < 6; ++i) prompt.insert(prompt.end(), {17, 300, 4, 5});
+  return prompt;
+}
+
+TEST_P(EngineTest, GuessesChangeNoTokenWhereverTheDecodingIsCut) {
+  std::vector<int32_t> stop;
+  for (const float temperature : {0.0f, 0.3f}) {
+    const bn_sampler s = sampler(temperature, stop);
+    const auto plain = open(160);
+    plain->append(circular_prompt(), nullptr, pulse_);
+    const std::vector<int32_t> expected = decode(*plain, s, 120);
+    const auto guessing = open(160, 16, 7);
+    guessing->append(circular_prompt(), nullptr, pulse_);
+    std::vector<int32_t> got;
+    for (uint32_t piece = 1; got.size() < expected.size(); piece = piece % 11 + 3) {
+      const uint32_t left = static_cast<uint32_t>(expected.size() - got.size());
+      const std::vector<int32_t> more = decode(*guessing, s, std::min(piece, left));
+      ASSERT_FALSE(more.empty());
+      got.insert(got.end(), more.begin(), more.end());
+    }
+    EXPECT_EQ(got, expected);
+    EXPECT_EQ(guessing->size(), plain->size());
+    std::vector<float> a(plain->n_vocab()), b(plain->n_vocab());
+    plain->last_logits(a.data(), pulse_);
+    guessing->last_logits(b.data(), pulse_);
+    EXPECT_EQ(a, b);
+    const SpeculationCounts& counts = guessing->info().speculation;
+    EXPECT_EQ(guessing->info().drafts, GetParam().tier != std::string("engine"));
+    if (!guessing->info().drafts || temperature > 0) continue;
+    EXPECT_GT(counts.batches, 0u);
+    EXPECT_GT(counts.accepted, 0u);
+    EXPECT_EQ(counts.steps + counts.accepted, expected.size());
+  }
+}
+
+TEST_P(EngineTest, AGuessedStopTokenEndsTheDecoding) {
+  std::vector<int32_t> stop;
+  const auto plain = open(160);
+  plain->append(circular_prompt(), nullptr, pulse_);
+  const std::vector<int32_t> free = decode(*plain, sampler(0, stop), 60);
+  for (const size_t at : {20u, 21u, 22u, 23u, 40u}) {
+    stop = {free[at]};
+    const auto end = std::find(free.begin(), free.end(), free[at]) + 1;
+    const auto guessing = open(160, 16, 7);
+    // The text up to some tokens before the stop token is given, so that what follows is guessed.
+    std::vector<int32_t> text = circular_prompt();
+    text.insert(text.end(), free.begin(), free.end());
+    guessing->append(text, nullptr, pulse_);
+    std::vector<int32_t> none;
+    decode(*guessing, sampler(0, none), 12);
+    guessing->truncate(static_cast<uint32_t>(circular_prompt().size()));
+    EXPECT_EQ(decode(*guessing, sampler(0, stop), 60), std::vector<int32_t>(free.begin(), end)) << at;
+  }
+}
+
+TEST_P(EngineTest, GuessesStopAtTheEndOfTheContext) {
+  std::vector<int32_t> stop;
+  const uint32_t room = 41, n_ctx = static_cast<uint32_t>(circular_prompt().size()) + room;
+  const auto plain = open(160), guessing = open(n_ctx, 16, 15);
+  for (Engine* engine : {plain.get(), guessing.get()}) engine->append(circular_prompt(), nullptr, pulse_);
+  EXPECT_EQ(decode(*guessing, sampler(0, stop), 100), decode(*plain, sampler(0, stop), room));
+  EXPECT_EQ(guessing->size(), n_ctx);
 }
 
 TEST_P(EngineTest, TheBestOfTheLogitsAndTheirNormaliserAreExact) {
