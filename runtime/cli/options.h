@@ -101,7 +101,8 @@ struct ComputeOptions {
   bool isolate = false;              // backends in a worker process
   double hang_limit = 0;             // seconds
   KvType kv_type = KvType::kF32;
-  uint32_t draft_max = 0;  // guesses of a step, 0: no speculation
+  uint32_t draft_min = 0;  // guesses of a step at least
+  uint32_t draft_max = 0;  // at most; 0: no speculation
   int batch_size = 0;      // tokens, >= ubatch_size
   int ubatch_size = 0;     // tokens
   PluginOptions plugins;

@@ -215,11 +215,19 @@ void fill_batch_sizes(const Settings& settings, ComputeOptions& out) {
 }
 
 void fill_speculation(const Settings& settings, ComputeOptions& out) {
-  if (settings.choice("speculate") == "lookup") {
-    out.draft_max = static_cast<uint32_t>(settings.integer("draft-max"));
-  } else if (settings.of("draft-max").source == Source::kFlag) {
-    fail(ErrorKind::kUsage, "{} has no effect without --lookup", settings.where("draft-max"));
+  if (settings.choice("speculate") == "none") {
+    for (const char* name : {"draft-min", "draft-max"}) {
+      if (settings.of(name).source != Source::kFlag) continue;
+      fail(ErrorKind::kUsage, "{} has no effect without --lookup", settings.where(name));
+    }
+    return;
   }
+  const int64_t least = settings.integer("draft-min"), most = settings.integer("draft-max");
+  if (least > most) {
+    fail(ErrorKind::kUsage, "{}: expected at most the {} of --draft-max, found {}", settings.where("draft-min"), most, least);
+  }
+  out.draft_min = static_cast<uint32_t>(least);
+  out.draft_max = static_cast<uint32_t>(most);
 }
 
 void fill_context_shift(const Settings& settings, RunOptions& out) {

@@ -131,6 +131,7 @@ class Run {
     so.engine.kv_dtype = o_.compute.kv_type == KvType::kF16 ? BN_DT_F16 : BN_DT_F32;
     so.engine.device_options = mock_options(o_.compute.mock);
     so.engine.prepack_cache = !o_.compute.no_prepack_cache;
+    so.engine.draft_min = o_.compute.draft_min;
     so.engine.draft_max = o_.compute.draft_max;
     so.threads = report_.threads = thread_count(o_.compute);
     so.strict = o_.compute.no_fallback;

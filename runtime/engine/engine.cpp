@@ -158,8 +158,8 @@ void Engine::decode_draft(Decoding& decoding, std::span<const int32_t> draft, Pu
   if (!committed) decode_one(decoding, pulse);
 }
 
-void Engine::use_drafts(uint32_t draft_max) {
-  speculation_ = std::make_unique<Speculation>(draft_max, n_ctx_);
+void Engine::use_drafts(uint32_t draft_min, uint32_t draft_max) {
+  speculation_ = std::make_unique<Speculation>(draft_min, draft_max, n_ctx_);
   info_.drafts = true;
 }
 
@@ -206,7 +206,7 @@ std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend
   if (options.prepack_cache) cache.emplace(model.file.path(), plugin.id, plugin.version);
   auto engine = std::make_unique<ComposedEngine>(std::move(device), model, team, options,
                                                  cache && cache->is_there() ? &*cache : nullptr, pulse);
-  if (options.draft_max != 0) engine->use_drafts(options.draft_max);
+  if (options.draft_max != 0) engine->use_drafts(options.draft_min, options.draft_max);
   return engine;
 }
 

@@ -32,6 +32,7 @@ struct EngineOptions {
   uint32_t kv_dtype = BN_DT_F32;
   std::string device_options;  // JSON for the plugin's open(), may be empty
   bool prepack_cache = false;  // keep packed weights on disk and map them at the next start
+  uint32_t draft_min = 0;      // guesses of a decode step at least, wherever there are any, even if they do not pay off
   uint32_t draft_max = 0;      // guesses of a decode step at most, up to DraftLength::kMost; 0: none
 };
 
@@ -101,8 +102,8 @@ class Engine {
   virtual uint64_t kv_bytes_used() const = 0;  // memory in use; 0: on a device, unknown
   const EngineInfo& info() const { return info_; }
 
-  // From now on decode() computes up to draft_max guesses (at least 1) with a step, where that pays off. Tokens stay the same.
-  void use_drafts(uint32_t draft_max);
+  // From now on decode() computes guesses with a step, as many as EngineOptions say; tokens stay the same.
+  void use_drafts(uint32_t draft_min, uint32_t draft_max);
 
  protected:
   Engine(uint32_t n_ctx, uint32_t n_vocab) : n_ctx_(n_ctx), n_vocab_(n_vocab) {}

@@ -8,7 +8,8 @@ namespace bitnet::engine {
 std::span<const int32_t> Speculation::draft(std::span<const int32_t> text, uint32_t most) {
   const PromptLookup::Match match = lookup_.find(text);
   match_ = match.length;
-  n_drafted_ = match_ != 0 ? length_.choose(match_, std::min(most, draft_max_)) : 0;
+  most = std::min(most, draft_max_);
+  n_drafted_ = match_ != 0 ? std::max(length_.choose(match_, most), std::min(draft_min_, most)) : 0;
   guess_.resize(match_ != 0 ? std::max(n_drafted_, 1u) : 0);
   for (uint32_t i = 0; i < guess_.size(); ++i) guess_[i] = followed_by(text, match.next, i);
   return std::span(guess_).first(n_drafted_);

@@ -28,10 +28,11 @@ struct SpeculationCounts {
 
 class Speculation {
  public:
-  // draft_max: guesses of a batch at most; n_ctx: tokens of the longest text.
-  Speculation(uint32_t draft_max, uint32_t n_ctx) : draft_max_(draft_max), lookup_(n_ctx) {}
+  // draft_min, draft_max: guesses of a batch, at least (where there are any) and at most; n_ctx: tokens of the longest text.
+  Speculation(uint32_t draft_min, uint32_t draft_max, uint32_t n_ctx)
+      : draft_min_(draft_min), draft_max_(draft_max), lookup_(n_ctx) {}
 
-  // Guesses worth computing, at most `most`; none: a plain step is the better choice. Valid until the next call.
+  // Guesses to compute with the next token, at most `most`; none: a plain step is the better choice. Valid until the next call.
   std::span<const int32_t> draft(std::span<const int32_t> text, uint32_t most);
   // The step after draft() gave these tokens, at least one.
   void saw(std::span<const int32_t> came, double seconds);
@@ -41,7 +42,7 @@ class Speculation {
   const SpeculationCounts& counts() const { return counts_; }
 
  private:
-  uint32_t draft_max_;
+  uint32_t draft_min_, draft_max_;
   PromptLookup lookup_;
   DraftLength length_;
   uint32_t match_ = 0;          // length of the match of the last draft(); 0: none

@@ -30,6 +30,7 @@ WorkerEngine::WorkerEngine(const backend::Plugin& plugin, const backend::Candida
       {"allow_unsafe", worker.allow_unsafe_plugins},
       {"n_ctx", options.n_ctx},
       {"max_batch", options.max_batch},
+      {"draft_min", options.draft_min},
       {"draft_max", options.draft_max},
       {"kv_dtype", options.kv_dtype},
       {"threads", threads}}.dump(-1, ' ', false, json::error_handler_t::replace);

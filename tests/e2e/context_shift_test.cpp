@@ -89,7 +89,7 @@ INSTANTIATE_TEST_SUITE_P(Settings, Shift,
                                          Setting{"penalties", {"--temp", "0.7", "--repeat-penalty", "1.2"}, 3, {}},
                                          Setting{"keep", {"--greedy"}, 1, {"--keep", "7"}},
                                          Setting{"prompt", {"--greedy"}, 1, {"--keep", "-1"}},
-                                         Setting{"lookup", {"--greedy"}, 1, {"--lookup"}},
+                                         Setting{"lookup", {"--greedy"}, 1, {"--lookup", "--draft-min", "4"}},
                                          Setting{"isolated", {"--greedy"}, 1, {"--isolate-backend"}},
                                          Setting{"fallback", {"--temp", "0.7"}, 3, kFailing, 1}),
                          [](const auto& setting) { return std::string(setting.param.name); });

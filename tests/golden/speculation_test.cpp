@@ -29,7 +29,8 @@ TEST_P(Guesses, ChangeNothing) {
     ids.insert(ids.end(), p.greedy.begin(), p.greedy.begin() + std::min<std::ptrdiff_t>(40, std::ssize(p.greedy)));
     ids.insert(ids.end(), p.tokens.begin(), p.tokens.end());
     for (const char* temperature : {"0", "0.7"}) {
-      const nlohmann::json plain = run(ids, {"--temp", temperature}), guessed = run(ids, {"--temp", temperature, "--lookup"});
+      const nlohmann::json plain = run(ids, {"--temp", temperature}),
+                           guessed = run(ids, {"--temp", temperature, "--lookup", "--draft-min", "4"});
       for (const char* field : {"tokens", "text", "finish_reason", "logits_hash"}) EXPECT_EQ(guessed[field], plain[field]);
       EXPECT_TRUE(guessed["speculation"].is_object());
     }

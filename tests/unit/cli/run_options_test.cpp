@@ -60,6 +60,10 @@ TEST(Run, SpeculationIsOffUnlessAskedFor) {
   EXPECT_EQ(refusal({"-p", "Hi", "--draft-max", "4"}), "--draft-max has no effect without --lookup");
   EXPECT_EQ(refusal({"-p", "Hi", "--lookup", "--speculate", "none", "--draft-max", "4"}),
             "--draft-max has no effect without --lookup");
+  EXPECT_EQ(parse_run({"-p", "Hi", "--lookup", "--draft-min", "15"}).compute.draft_min, 15u);
+  EXPECT_EQ(refusal({"-p", "Hi", "--draft-min", "4"}), "--draft-min has no effect without --lookup");
+  EXPECT_EQ(refusal({"-p", "Hi", "--lookup", "--draft-min", "4", "--draft-max", "3"}),
+            "--draft-min: expected at most the 3 of --draft-max, found 4");
   EXPECT_NE(refusal({"-p", "Hi", "--lookup", "--draft-max", "0"}).find("from 1 to 63, found '0'"), std::string::npos);
   EXPECT_NE(refusal({"-p", "Hi", "--lookup", "--draft-max", "64"}).find("from 1 to 63, found '64'"), std::string::npos);
   EXPECT_NE(refusal({"-p", "Hi", "--speculate", "magic"}).find("one of none, lookup, found 'magic'"), std::string::npos);

@@ -40,13 +40,14 @@ void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
 class EngineTest : public testing::TestWithParam<Kind> {
  protected:
-  std::unique_ptr<Engine> open(uint32_t n_ctx = 64, uint32_t max_batch = 16, uint32_t draft_max = 0) {
+  std::unique_ptr<Engine> open(uint32_t n_ctx = 64, uint32_t max_batch = 16, uint32_t n_draft = 0) {
     const backend::Plugin* plugin = registry().find(GetParam().plugin);
     if (plugin == nullptr || !plugin->usable) throw std::runtime_error(std::string(GetParam().plugin) + " is not usable");
     EngineOptions options;
     options.n_ctx = n_ctx;
     options.max_batch = max_batch;
-    options.draft_max = draft_max;
+    options.draft_min = n_draft;  // whether they pay off or not: tests want guesses
+    options.draft_max = n_draft;
     if (plugin->kind == "test")
       options.device_options = std::string(R"({"mode":"faithful","tier":")") + GetParam().tier + "\"}";
     backend::Candidate candidate{};
@@ -207,24 +208,24 @@ TEST_P(EngineTest, GuessesChangeNoTokenWhereverTheDecodingIsCut) {
   }
 }
 
+// Each token of a circle as the stop token: most of them come in the middle of a batch of guesses.
 TEST_P(EngineTest, AGuessedStopTokenEndsTheDecoding) {
-  std::vector<int32_t> stop;
-  const auto plain = open(160);
+  std::vector<int32_t> stop, none;
+  const auto plain = open(200), guessing = open(200, 16, 7);
   plain->append(circular_prompt(), nullptr, pulse_);
-  const std::vector<int32_t> free = decode(*plain, sampler(0, stop), 60);
-  for (const size_t at : {20u, 21u, 22u, 23u, 40u}) {
+  const std::vector<int32_t> free = decode(*plain, sampler(0, none), 150);
+  guessing->append(circular_prompt(), nullptr, pulse_);
+  ASSERT_EQ(decode(*guessing, sampler(0, none), 150), free);
+  uint64_t accepted = guessing->info().speculation.accepted;
+  for (uint32_t at = 90; at < 100; ++at) {
     stop = {free[at]};
-    const auto end = std::find(free.begin(), free.end(), free[at]) + 1;
-    const auto guessing = open(160, 16, 7);
-    // The text up to some tokens before the stop token is given, so that what follows is guessed.
-    std::vector<int32_t> text = circular_prompt();
-    text.insert(text.end(), free.begin(), free.end());
-    guessing->append(text, nullptr, pulse_);
-    std::vector<int32_t> none;
-    decode(*guessing, sampler(0, none), 12);
-    guessing->truncate(static_cast<uint32_t>(circular_prompt().size()));
-    EXPECT_EQ(decode(*guessing, sampler(0, stop), 60), std::vector<int32_t>(free.begin(), end)) << at;
+    guessing->truncate(static_cast<uint32_t>(circular_prompt().size()) + 80);
+    const auto end = std::find(free.begin() + 80, free.end(), free[at]) + 1;
+    EXPECT_EQ(decode(*guessing, sampler(0, stop), 60), std::vector<int32_t>(free.begin() + 80, end)) << at;
+    EXPECT_EQ(guessing->size(), circular_prompt().size() + static_cast<size_t>(end - free.begin()));
   }
+  accepted = guessing->info().speculation.accepted - accepted;
+  EXPECT_EQ(accepted > 0, guessing->info().drafts);
 }
 
 TEST_P(EngineTest, GuessesStopAtTheEndOfTheContext) {

@@ -81,7 +81,7 @@ TEST(PromptLookup, AContinuationGoesRoundAtTheEndOfTheText) {
 // Steps of one second, batches of 1 + 0.2 (n - 1), text from a function of the position.
 template <class Next>
 SpeculationCounts generate(Text text, size_t n, double slope, Next&& next, double& seconds) {
-  Speculation speculation(15, 8192);
+  Speculation speculation(0, 15, 8192);
   seconds = 0;
   for (size_t end = text.size() + n; text.size() < end;) {
     const Text draft = [&] {
@@ -128,6 +128,15 @@ TEST(Speculation, WhereBatchesGiveNothingTheyAreLeftOut) {
   const SpeculationCounts counts = generate({}, 2000, 1.0, circle, seconds);
   EXPECT_LT(counts.batches, 400u) << "as slow as one by one, though every guess is right";
   EXPECT_LT(seconds, 2040);
+}
+
+TEST(Speculation, AtLeastAsManyGuessesAsAskedForWhereThereAreAny) {
+  Speculation speculation(4, 15, 64);
+  const Text text = {1, 2, 3, 9, 1, 2};
+  const auto guesses = speculation.draft(text, 60);
+  EXPECT_EQ(Text(guesses.begin(), guesses.end()), (Text{3, 9, 1, 2}));
+  EXPECT_EQ(speculation.draft(text, 2).size(), 2u) << "there is no room for more";
+  EXPECT_TRUE(speculation.draft(std::span(text).first(3), 60).empty());
 }
 
 TEST(DraftLength, NeverMoreThanAskedFor) {
