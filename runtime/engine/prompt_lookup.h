@@ -28,8 +28,8 @@ class PromptLookup {
   // The latest match for the longest of the runs at the end of text. The text is that of the last call, with more tokens.
   Match find(std::span<const int32_t> text);
 
-  // The text has been cut to its first n tokens.
-  void forget(uint32_t n) { n_known_ = n < n_known_ ? n : n_known_; }
+  // The text has been cut to its first n tokens. What the rest pushed out of the tables is put in again by the next look-up.
+  void forget(uint32_t n) { n_known_ = n < n_known_ ? 0 : n_known_; }
 
  private:
   static constexpr std::array<uint32_t, 3> kRuns = {4, 3, 2};

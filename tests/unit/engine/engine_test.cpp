@@ -21,6 +21,12 @@ const model::Model& the_model() {
   return model;
 }
 
+// A trained model, for texts that repeat themselves.
+const model::Model& story_model() {
+  static const model::Model model(std::string(BITNET_BINARY_DIR) + "/share/bitnet/models/story.gguf");
+  return model;
+}
+
 const backend::Registry& registry() {
   static const backend::Registry found = [] {
     backend::DiscoveryOptions options;
@@ -54,9 +60,9 @@ class EngineTest : public testing::TestWithParam<Kind> {
     candidate.name = plugin->name;
     candidate.device = plugin->devices.front().id;
     candidate.tier = GetParam().tier;
-    if (!GetParam().worker) return load_engine(*plugin, candidate, the_model(), team_, options, pulse_);
+    if (!GetParam().worker) return load_engine(*plugin, candidate, *model_, team_, options, pulse_);
     return std::make_unique<WorkerEngine>(
-        *plugin, candidate, the_model(), 2, options,
+        *plugin, candidate, *model_, 2, options,
         WorkerOptions{std::string(BITNET_BINARY_DIR) + "/libexec/bitnet/bn_worker", true, BITNET_RUN}, pulse_);
   }
 
@@ -92,6 +98,7 @@ class EngineTest : public testing::TestWithParam<Kind> {
 
   ThreadTeam team_{2};
   Pulse pulse_;
+  const model::Model* model_ = &the_model();
 };
 
 TEST_P(EngineTest, DecodeInAnyPiecesSamplesWhatItsLogitsSay) {
@@ -170,22 +177,17 @@ TEST_P(EngineTest, DecodeEndsWithAStopTokenAndWithTheContext) {
   EXPECT_EQ(stopped, std::vector<int32_t>(free.begin(), end));
 }
 
-// A prompt in which the model goes round in circles, so that guesses are made and come true.
-std::vector<int32_t> circular_prompt() {
-  std::vector<int32_t> prompt;
-  for (int i = 0; i < 6; ++i) prompt.insert(prompt.end(), {17, 300, 4, 5});
-  return prompt;
-}
+// "Lily said hello. Tom said hello. Lily said hello.": the story model goes round in circles of six tokens behind it.
+const std::vector<int32_t> kCircle = {2045, 639, 329, 281, 291, 78, 13, 471, 329, 281, 291, 78, 13, 398, 329, 281, 291, 78, 13};
 
 TEST_P(EngineTest, GuessesChangeNoTokenWhereverTheDecodingIsCut) {
+  model_ = &story_model();
   std::vector<int32_t> stop;
   for (const float temperature : {0.0f, 0.3f}) {
     const bn_sampler s = sampler(temperature, stop);
-    const auto plain = open(160);
-    plain->append(circular_prompt(), nullptr, pulse_);
-    const std::vector<int32_t> expected = decode(*plain, s, 120);
-    const auto guessing = open(160, 16, 7);
-    guessing->append(circular_prompt(), nullptr, pulse_);
+    const auto plain = open(160), guessing = open(160, 16, 7);
+    for (Engine* engine : {plain.get(), guessing.get()}) engine->append(kCircle, nullptr, pulse_);
+    const std::vector<int32_t> expected = decode(*plain, s, 80);
     std::vector<int32_t> got;
     for (uint32_t piece = 1; got.size() < expected.size(); piece = piece % 11 + 3) {
       const uint32_t left = static_cast<uint32_t>(expected.size() - got.size());
@@ -199,40 +201,39 @@ TEST_P(EngineTest, GuessesChangeNoTokenWhereverTheDecodingIsCut) {
     plain->last_logits(a.data(), pulse_);
     guessing->last_logits(b.data(), pulse_);
     EXPECT_EQ(a, b);
-    const SpeculationCounts& counts = guessing->info().speculation;
     EXPECT_EQ(guessing->info().drafts, GetParam().tier != std::string("engine"));
-    if (!guessing->info().drafts || temperature > 0) continue;
-    EXPECT_GT(counts.batches, 0u);
-    EXPECT_GT(counts.accepted, 0u);
+    if (!guessing->info().drafts) continue;
+    const SpeculationCounts& counts = guessing->info().speculation;
+    EXPECT_GT(counts.accepted, 20u);
+    EXPECT_LT(counts.accepted, counts.drafted) << "wrong guesses have to be seen, too";
     EXPECT_EQ(counts.steps + counts.accepted, expected.size());
   }
 }
 
-// Each token of a circle as the stop token: most of them come in the middle of a batch of guesses.
+// Each token of a circle as the stop token: all but the first come in the middle of a batch of guesses.
 TEST_P(EngineTest, AGuessedStopTokenEndsTheDecoding) {
+  model_ = &story_model();
   std::vector<int32_t> stop, none;
-  const auto plain = open(200), guessing = open(200, 16, 7);
-  plain->append(circular_prompt(), nullptr, pulse_);
-  const std::vector<int32_t> free = decode(*plain, sampler(0, none), 150);
-  guessing->append(circular_prompt(), nullptr, pulse_);
-  ASSERT_EQ(decode(*guessing, sampler(0, none), 150), free);
-  uint64_t accepted = guessing->info().speculation.accepted;
-  for (uint32_t at = 90; at < 100; ++at) {
+  const auto guessing = open(160, 16, 7);
+  guessing->append(kCircle, nullptr, pulse_);
+  const std::vector<int32_t> free = decode(*guessing, sampler(0, none), 60);  // as without guesses, see above
+  const uint64_t accepted = guessing->info().speculation.accepted;
+  for (uint32_t at = 40; at < 46; ++at) {
     stop = {free[at]};
-    guessing->truncate(static_cast<uint32_t>(circular_prompt().size()) + 80);
-    const auto end = std::find(free.begin() + 80, free.end(), free[at]) + 1;
-    EXPECT_EQ(decode(*guessing, sampler(0, stop), 60), std::vector<int32_t>(free.begin() + 80, end)) << at;
-    EXPECT_EQ(guessing->size(), circular_prompt().size() + static_cast<size_t>(end - free.begin()));
+    guessing->truncate(static_cast<uint32_t>(kCircle.size()) + 40);
+    const auto end = std::find(free.begin() + 40, free.end(), free[at]) + 1;
+    EXPECT_EQ(decode(*guessing, sampler(0, stop), 20), std::vector<int32_t>(free.begin() + 40, end)) << at;
+    EXPECT_EQ(guessing->size(), kCircle.size() + static_cast<size_t>(end - free.begin()));
   }
-  accepted = guessing->info().speculation.accepted - accepted;
-  EXPECT_EQ(accepted > 0, guessing->info().drafts);
+  EXPECT_EQ(guessing->info().speculation.accepted - accepted > 5, guessing->info().drafts);
 }
 
 TEST_P(EngineTest, GuessesStopAtTheEndOfTheContext) {
+  model_ = &story_model();
   std::vector<int32_t> stop;
-  const uint32_t room = 41, n_ctx = static_cast<uint32_t>(circular_prompt().size()) + room;
+  const uint32_t room = 41, n_ctx = static_cast<uint32_t>(kCircle.size()) + room;
   const auto plain = open(160), guessing = open(n_ctx, 16, 15);
-  for (Engine* engine : {plain.get(), guessing.get()}) engine->append(circular_prompt(), nullptr, pulse_);
+  for (Engine* engine : {plain.get(), guessing.get()}) engine->append(kCircle, nullptr, pulse_);
   EXPECT_EQ(decode(*guessing, sampler(0, stop), 100), decode(*plain, sampler(0, stop), room));
   EXPECT_EQ(guessing->size(), n_ctx);
 }
