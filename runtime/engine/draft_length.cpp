@@ -36,6 +36,7 @@ double DraftLength::seconds_of(uint32_t n) const {
 uint32_t DraftLength::choose(uint32_t match, uint32_t most) const {
   if (step_ <= 0) return 0;
   most = std::min(most, kMost);
+  const double doubt = 1 - right_[length_class(match)];  // that the first guess is wrong, and with it all
   uint32_t best = 0;
   double best_gain = kLeastGain, all_right = 1, tokens = 1, price = 1;
   for (uint32_t k = 1; k <= most; ++k) {
@@ -43,7 +44,7 @@ uint32_t DraftLength::choose(uint32_t match, uint32_t most) const {
     tokens += all_right;
     if (k != most && kSizes[size_class(k + 1)] != k + 1) continue;
     price = std::max(price, seconds_of(k + 1) / step_);  // of a larger batch: no less than of a smaller one
-    if (price - 1 > purse_) break;
+    if ((price - 1) * doubt > purse_) break;
     if (tokens / price > best_gain) best = k, best_gain = tokens / price;
   }
   return best;
@@ -64,11 +65,11 @@ void DraftLength::saw_step(double seconds) {
 
 void DraftLength::saw_batch(uint32_t n, uint32_t n_useful, double seconds) {
   if (step_ <= 0) return;
+  seconds = std::min(seconds, n * step_);  // one by one they would not take more
   double& known = batch_[size_class(n)];
   if (known <= 0) known = seconds;
   follow(known, seconds);
-  const double steps = std::min(seconds / step_, static_cast<double>(n));  // one by one they would not take more
-  purse_ = std::min(purse_ + n_useful * (1 + kIncome) - steps, kPurse);
+  purse_ = std::min(purse_ + n_useful * (1 + kIncome) - seconds / step_, kPurse);
 }
 
 }  // namespace bitnet::engine

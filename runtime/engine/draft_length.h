@@ -1,11 +1,11 @@
 // engine/draft_length.h - how many guessed tokens are worth computing at once: from what batches cost here, and how often such
 // guesses came true.
 //
-// A batch of the newest token and k guesses gives 1 + p1 + p1 p2 + ... tokens for the price of ratio(k + 1) steps. Guesses are
-// judged also when they were not computed, so learning how good they are costs nothing. What does cost is a batch that gives
-// less than it takes. That is paid from a purse: it starts with the price of kStart steps, every token adds 1.5 % of
-// one, and batches that paid off fill it to at most kPurse. No batch is computed that could overdraw it, so a generation of n
-// tokens can lose the time of about 3 + 0.015 n steps, whatever the text is like.
+// A batch of the newest token and k guesses gives 1 + p1 + p1 p2 + ... tokens, in the time of several steps. Guesses are judged
+// also when they were not computed, so learning how good they are costs nothing. What does cost is a batch that gives less than
+// it takes. That is paid from a purse: it starts with the price of kStart steps, every token adds 1.5 % of one, and batches that
+// paid off fill it to at most kPurse. A batch is computed only if the purse holds what it would cost in vain, times how likely
+// that is; so whatever the text is like, n tokens lose about the time of a few steps and 0.015 n.
 // Threads one at a time.
 #pragma once
 
