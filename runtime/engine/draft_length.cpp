@@ -7,9 +7,9 @@
 namespace bitnet::engine {
 namespace {
 
-constexpr double kIncome = 0.015;     // of a step, for each token
-constexpr double kLeastGain = 1.1;    // a batch has to promise so many times the tokens of single steps
-constexpr double kFirstGuess = 0.35;  // of a step, what one more token of a batch costs until it was measured
+constexpr double kIncome = 0.015;    // of a step, for each token
+constexpr double kLeastGain = 1.1;   // a batch has to promise so many times the tokens of single steps
+constexpr double kFirstGuess = 0.5;  // of a step, what one more token of a batch costs until it was measured
 
 size_t length_class(uint32_t match) { return static_cast<size_t>(std::bit_width(std::min(match, 32u))); }
 
@@ -55,16 +55,23 @@ void DraftLength::saw_guess(uint32_t match, bool right) {
   share += ((right ? 1 : 0) - share) / 16;
 }
 
+// A size that was slow once, perhaps because of other work, gets another chance after some dozens of steps; the purse pays.
+void DraftLength::forgive() {
+  for (size_t i = 0; i < kSizes.size(); ++i) {
+    if (batch_[i] > first_guess(kSizes[i])) batch_[i] += (first_guess(kSizes[i]) - batch_[i]) / 64;
+  }
+}
+
 void DraftLength::saw_step(double seconds) {
   if (step_ <= 0) step_ = seconds;
   follow(step_, seconds);
   purse_ = std::min(purse_ + kIncome, kPurse);
-  // A size that was slow once gets another chance after some hundred steps; the purse pays.
-  for (size_t i = 0; i < kSizes.size(); ++i) batch_[i] += (std::min(batch_[i], first_guess(kSizes[i])) - batch_[i]) / 256;
+  forgive();
 }
 
 void DraftLength::saw_batch(uint32_t n, uint32_t n_useful, double seconds) {
   if (step_ <= 0) return;
+  forgive();
   seconds = std::min(seconds, n * step_);  // one by one they would not take more
   double& known = batch_[size_class(n)];
   if (known <= 0) known = seconds;

@@ -3,9 +3,9 @@
 //
 // A batch of the newest token and k guesses gives 1 + p1 + p1 p2 + ... tokens, in the time of several steps. Guesses are judged
 // also when they were not computed, so learning how good they are costs nothing. What does cost is a batch that gives less than
-// it takes. That is paid from a purse: it starts with the price of kStart steps, every token adds 1.5 % of one, and batches that
-// paid off fill it to at most kPurse. A batch is computed only if the purse holds what it would cost in vain, times how likely
-// that is; so whatever the text is like, n tokens lose about the time of a few steps and 0.015 n.
+// it takes. That is paid from a purse: it starts with the price of kStart steps, every token adds 1.5 % of one, and batches
+// that paid off fill it to at most kPurse. A batch is computed only if the purse holds what it would cost in vain, times how
+// likely that is; so whatever the text is like, n tokens lose about the time of a few steps and 0.015 n.
 // Threads one at a time.
 #pragma once
 
@@ -31,11 +31,12 @@ class DraftLength {
   void saw_batch(uint32_t n, uint32_t n_useful, double seconds);
 
  private:
-  static constexpr double kStart = 3, kPurse = 16;                                                    // steps
+  static constexpr double kStart = 2, kPurse = 16;                                                    // steps
   static constexpr std::array<uint32_t, 11> kSizes = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, kMost + 1};  // tokens of a batch
   static size_t size_class(uint32_t n);
   double first_guess(uint32_t n) const;
   double seconds_of(uint32_t n) const;
+  void forgive();
 
   double step_ = 0;                                                   // seconds of a step of one token; 0: not seen yet
   double purse_ = kStart;                                             // steps
