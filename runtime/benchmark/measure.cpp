@@ -77,7 +77,7 @@ class Measurement {
  private:
   void open(const backend::Registry& registry, const backend::Order& order) {
     engine::SessionOptions options = setup_.session;
-    options.engine.n_ctx = static_cast<uint32_t>(tokens_.size());
+    options.engine.n_ctx = static_cast<uint32_t>(tokens_.size() + (test_.generate > 0 ? 1 : 0));  // see step()
     options.engine.max_batch = setup_.ubatch;
     options.engine.kv_dtype = setup_.kv_dtype;
     options.threads = setup_.threads;
@@ -107,7 +107,19 @@ class Measurement {
     }
   }
 
-  void step(uint32_t at) { session_->append(std::span(tokens_).subspan(at, 1), 0, logits_.data(), Stage::kDecode); }
+  // As bitnet-run generates, with its default top 40, so that a screened head is used where it would be; but what was sampled
+  // is forgotten, and the next token is again a fixed one.
+  void step(uint32_t at) {
+    bn_sampler sampler{};
+    sampler.struct_size = sizeof sampler;
+    sampler.top_k = std::min(40u, model_.config.arch.n_vocab);
+    sampler.temperature = 0.8f;
+    sampler.top_p = 0.95f;
+    sampler.min_p = 0.05f;
+    session_->append(std::span(tokens_).subspan(at, 1), 1, nullptr, Stage::kDecode);
+    session_->decode(sampler, {1, 1});
+    session_->truncate(at + 1);
+  }
 
   // Pages of the file, threads, clock rates.
   void warm_up() {
@@ -131,7 +143,10 @@ class Measurement {
       total += steps.back();
     }
     row_.seconds.push_back(total);
-    if (test_.generate > 0) row_.steps.push_back(std::move(steps));
+    if (test_.generate > 0) {
+      row_.steps.push_back(std::move(steps));
+      session_->last_logits(logits_.data());
+    }
     note_logits();
     session_->truncate(test_.depth);
   }
@@ -173,7 +188,7 @@ void judge(const Workload& workload, uint64_t cache_bytes, Row& row) {
       bound.add(step_work(workload, at, n, at + n == begin ? static_cast<double>(workload.head_bytes) : 0.0));
     }
   }
-  const double head_bytes = head_bytes_read(workload, row.head);
+  const double head_bytes = head_bytes_read(workload, row.matrices.head);
   for (uint32_t i = 0; i < test.generate; ++i) bound.add(step_work(workload, begin + i, 1, head_bytes));
   row.work = bound.work();
   if (row.mock) {
@@ -192,7 +207,8 @@ void judge(const Workload& workload, uint64_t cache_bytes, Row& row) {
 
 void check(const model::Model& model, const Test& test) {
   if (!model.has_tensors()) fail(ErrorKind::kUsage, "{}: holds no weights to measure", printable(model.file.path()));
-  const uint64_t all = uint64_t{test.depth} + test.prompt + test.generate, most = model.config.arch.n_ctx_max;
+  const uint64_t sampled = test.generate > 0 ? 1 : 0;
+  const uint64_t all = uint64_t{test.depth} + test.prompt + test.generate + sampled, most = model.config.arch.n_ctx_max;
   if (all > most) fail(ErrorKind::kUsage, "{} needs {} tokens, the model's context is {}", test.name(), all, most);
 }
 

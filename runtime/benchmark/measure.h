@@ -54,7 +54,6 @@ struct Row {
   uint64_t peak_rss = 0, kv_bytes = 0;        // bytes; mapped pages of the model included; 0: unknown
   std::string logits_sha256;                  // of the last token's logits, f32
   engine::EngineInfo matrices;                // how the backend took them
-  model::HeadUse head;                        // by single tokens
 
   Ceilings ceilings;         // the best of `tries`
   std::string instruction;   // that bounds int8 products of this backend, empty: unknown

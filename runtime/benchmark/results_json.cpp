@@ -109,6 +109,12 @@ void add_work(const Row& row, json& j) {
                    {"packed", row.matrices.n_packed},
                    {"converted", row.matrices.n_converted},
                    {"cached", row.matrices.n_cached}};
+  const model::HeadUse& head = row.matrices.head;
+  j["head"] = {{"screen_bytes", head.screen_bytes},
+               {"screened_tokens", head.screened},
+               {"candidates", head.candidates},
+               {"most_candidates", head.most_candidates},
+               {"full_instead", head.fell_back}};
   j["logits_hash"] = "sha256:" + row.logits_sha256;
 }
 

@@ -30,6 +30,7 @@ backend::DiscoveryOptions discovery_options(const PluginOptions& options);
 backend::PolicyInput policy_input(const backend::Registry& registry, const ComputeOptions& options, const model::Model& model);
 // The JSON for the mock's open(): its mode, tier and faults.
 std::string mock_device_options(const MockOptions& mock);
+model::HeadMode head_mode(HeadChoice choice);
 // What version_command() prints.
 benchmark::BuildInfo build_info();
 uint32_t thread_count(const ComputeOptions& options);

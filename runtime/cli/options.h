@@ -103,8 +103,10 @@ struct ComputeOptions {
   double hang_limit = 0;             // seconds
   KvType kv_type = KvType::kF32;
   HeadChoice head = HeadChoice::kAuto;
-  int batch_size = 0;   // tokens, >= ubatch_size
-  int ubatch_size = 0;  // tokens
+  uint32_t draft_min = 0;  // guesses of a step at least
+  uint32_t draft_max = 0;  // at most; 0: no speculation
+  int batch_size = 0;      // tokens, >= ubatch_size
+  int ubatch_size = 0;     // tokens
   PluginOptions plugins;
   MockOptions mock;
 };
@@ -116,6 +118,8 @@ struct RunOptions {
   int64_t n_predict = 0;              // -1: until the text ends or the context is full
   bool n_predict_is_default = false;  // stopping at the default limit is noted
   int ctx_size = 0;                   // tokens; 0: from the model
+  bool context_shift = false;         // a full context forgets its older half
+  int64_t n_keep = 0;                 // tokens of the prompt that stay then; -1: all
   bool check_tensors = false;
   bool strict_tokenizers = false;
   bool list_backends = false;

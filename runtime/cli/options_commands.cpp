@@ -191,6 +191,30 @@ void fill_batch_sizes(const Settings& settings, ComputeOptions& out) {
   out.ubatch_size = static_cast<int>(std::min(batch, ubatch));
 }
 
+void fill_speculation(const Settings& settings, ComputeOptions& out) {
+  if (settings.choice("speculate") == "none") {
+    for (const char* name : {"draft-min", "draft-max"}) {
+      if (settings.of(name).source != Source::kFlag) continue;
+      fail(ErrorKind::kUsage, "{} has no effect without --lookup", settings.where(name));
+    }
+    return;
+  }
+  const int64_t least = settings.integer("draft-min"), most = settings.integer("draft-max");
+  if (least > most) {
+    fail(ErrorKind::kUsage, "{}: expected at most the {} of --draft-max, found {}", settings.where("draft-min"), most, least);
+  }
+  out.draft_min = static_cast<uint32_t>(least);
+  out.draft_max = static_cast<uint32_t>(most);
+}
+
+void fill_context_shift(const Settings& settings, RunOptions& out) {
+  out.context_shift = settings.flag("context-shift");
+  out.n_keep = settings.integer("keep");
+  if (!out.context_shift && settings.of("keep").source == Source::kFlag) {
+    fail(ErrorKind::kUsage, "{} has no effect without --context-shift", settings.where("keep"));
+  }
+}
+
 // Which backends may run.
 ComputeOptions choice_options(const Settings& settings, ParsedCommand& parsed) {
   ComputeOptions out;
@@ -226,12 +250,14 @@ RunOptions run_options(const Settings& settings, std::span<const std::string> wo
   out.n_predict = settings.integer("predict");
   out.n_predict_is_default = !settings.given("predict");
   out.ctx_size = static_cast<int>(settings.integer("ctx-size"));
+  fill_context_shift(settings, out);
   out.check_tensors = settings.flag("check-tensors");
   out.strict_tokenizers = settings.flag("strict-tokenizers");
   out.list_backends = settings.flag("list-backends");
   out.list_devices = settings.flag("list-devices");
   out.logits_out = settings.path("logits-out");
   out.compute = compute_options(settings, environment, parsed);
+  fill_speculation(settings, out.compute);
   out.sampling = sampling_options(settings);
   out.output = output_options(settings);
   out.output.progress = progress_of(settings.choice("progress"));

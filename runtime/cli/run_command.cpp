@@ -38,17 +38,6 @@ engine::SamplerSettings sampler_settings(const SamplingOptions& o) {
   return s;
 }
 
-model::HeadMode head_mode(HeadChoice choice) {
-  switch (choice) {
-    case HeadChoice::kFull:
-      return model::HeadMode::kFull;
-    case HeadChoice::kScreened:
-      return model::HeadMode::kScreened;
-    default:
-      return model::HeadMode::kAuto;
-  }
-}
-
 class Run {
  public:
   explicit Run(const RunOptions& options) : o_(options) {}
@@ -135,6 +124,8 @@ class Run {
     so.engine.device_options = mock_device_options(o_.compute.mock);
     so.engine.head = wanted_head();
     so.engine.prepack_cache = !o_.compute.no_prepack_cache;
+    so.engine.draft_min = o_.compute.draft_min;
+    so.engine.draft_max = o_.compute.draft_max;
     so.threads = report_.threads = thread_count(o_.compute);
     so.strict = o_.compute.no_fallback;
     if (o_.n_predict >= 0) {
@@ -150,7 +141,8 @@ class Run {
 
   // Where every step wants all logits, a copy of the head would only take memory.
   model::HeadMode wanted_head() const {
-    const bool best = engine::best_are_enough(sampler_settings(o_.sampling), o_.sampling.ignore_eos) && o_.logits_out.empty();
+    const bool best =
+        engine::why_all_logits(sampler_settings(o_.sampling), o_.sampling.ignore_eos) == nullptr && o_.logits_out.empty();
     return best || o_.compute.head != HeadChoice::kAuto ? head_mode(o_.compute.head) : model::HeadMode::kFull;
   }
 
@@ -204,6 +196,8 @@ class Run {
   int generate() {
     engine::GenerateOptions g;
     g.n_predict = o_.n_predict;
+    g.context_shift = o_.context_shift;
+    g.n_keep = o_.n_keep;
     g.sampler = sampler_settings(o_.sampling);
     g.stop = o_.sampling.stop;
     g.ignore_eos = o_.sampling.ignore_eos;
@@ -240,8 +234,13 @@ class Run {
       log(LogLevel::kNotice, "stopped at the time limit of {} s", *o_.compute.time_limit);
       return static_cast<int>(ErrorKind::kTimeLimit);
     }
+    if (const size_t n = result_.shifts.size(); n != 0) {
+      log(LogLevel::kNotice, "the context of {} tokens was full: its older half was forgotten {} time{}", session_->n_ctx(), n,
+          n == 1 ? "" : "s");
+    }
     if (result_.context_full) {
-      log(LogLevel::kNotice, "stopped: the context of {} tokens is full", session_->n_ctx());
+      log(LogLevel::kNotice, "stopped: the context of {} tokens is full; --context-shift goes on without its older half",
+          session_->n_ctx());
     } else if (result_.finish == engine::FinishReason::kLength && o_.n_predict_is_default) {
       log(LogLevel::kNotice, "stopped at the default limit of {} tokens; -n N changes it", o_.n_predict);
     }

@@ -87,9 +87,52 @@ json timing_json(const RunReport& r, const engine::GenerateResult& result) {
           {"total", json_number(r.total)}};
 }
 
+// Why guesses that were asked for were not used; null: they were.
+const char* why_no_drafts(const RunReport& r, const engine::GenerateResult& result) {
+  if (result.no_drafts != nullptr) return result.no_drafts;
+  return r.session->engine_info().drafts ? nullptr : "the backend decodes by itself";
+}
+
+// Null when none was asked for. A rate of nothing is null.
+json speculation_json(const RunReport& r, const engine::GenerateResult& result) {
+  if (r.session == nullptr || r.session->draft_max() == 0) return nullptr;
+  const engine::SpeculationCounts n = r.session->speculation();
+  const auto share = [](uint64_t part, uint64_t of) {
+    return of == 0 ? json(nullptr) : json_number(double(part) / double(of));
+  };
+  const char* const off = why_no_drafts(r, result);
+  return {{"method", "lookup"},
+          {"draft_max", r.session->draft_max()},
+          {"steps", n.steps},
+          {"batches", n.batches},
+          {"drafted", n.drafted},
+          {"accepted", n.accepted},
+          {"acceptance_rate", share(n.accepted, n.drafted)},
+          {"tokens_per_step", share(n.steps + n.accepted, n.steps)},
+          {"off_because", off != nullptr ? json(off) : json(nullptr)}};
+}
+
+json shifts_json(const engine::GenerateResult& result) {
+  json shifts = json::array();
+  for (const engine::ContextShift& shift : result.shifts) {
+    shifts.push_back({{"at_token", shift.at_token}, {"kept", shift.kept}, {"dropped", shift.dropped}});
+  }
+  return shifts;
+}
+
 std::string logits_hash(const engine::GenerateResult& result) {
   const auto* bytes = reinterpret_cast<const uint8_t*>(result.last_logits.data());
   return "sha256:" + sha256_hex({bytes, result.last_logits.size() * sizeof(float)});
+}
+
+// A line for --verbose, or nothing.
+std::string speculation_summary(const RunReport& r) {
+  if (r.session->draft_max() == 0) return "";
+  if (const char* off = why_no_drafts(r, *r.result)) return fmt::format("\nspeculation off: {}", off);
+  const engine::SpeculationCounts n = r.session->speculation();
+  const std::string tokens = n.steps == 0 ? "no" : fmt::format("{:.2f}", double(n.steps + n.accepted) / double(n.steps));
+  return fmt::format("\nspeculation by lookup: {} of {} guesses right in {} of {} steps, {} tokens per step", n.accepted,
+                     n.drafted, n.batches, n.steps, tokens);
 }
 
 }  // namespace
@@ -126,6 +169,8 @@ std::string run_report_json(const RunReport& r) {
         {"output_tokens_per_sec", json_number(rate(result.decode_steps, result.decode))},
         {"total_tokens_per_sec", json_number(rate(static_cast<double>(result.prompt_tokens + result.tokens.size()), r.total))},
         {"decode_steps", result.decode_steps}}},
+      {"speculation", speculation_json(r, result)},
+      {"context_shifts", shifts_json(result)},
       {"memory",
        {{"rss_before_load", or_null(r.before_load.rss)},
         {"rss", or_null(now.rss)},
@@ -162,14 +207,14 @@ std::string run_summary(const RunReport& r) {
       "loading {:.3f} s, packing {:.3f} s, first token after {}\n"
       "{}\n"
       "prompt {} tokens in {} ({}); decode {} steps in {} ({}); seed {}\n"
-      "peak memory {} MB, of it KV cache {} MB; logits {}",
+      "peak memory {} MB, of it KV cache {} MB; logits {}{}",
       r.session->plugin().name, r.threads, r.session->engine_info().n_native, r.session->engine_info().n_packed,
       r.session->engine_info().n_converted, r.session->engine_info().n_cached, r.open_model + r.find_backends + times.load,
       times.pack, seconds(result.first_token), head_summary(r.session->engine_info().head), result.prompt_tokens,
       seconds(result.prefill), speed(rate(result.prompt_tokens, result.prefill)), result.decode_steps, seconds(result.decode),
       speed(rate(result.decode_steps, result.decode)), r.seed,
       now.peak_rss ? fmt::format("{}", *now.peak_rss >> 20) : "unknown", r.session->kv_bytes() >> 20,
-      result.last_logits.empty() ? std::string("none") : logits_hash(result).substr(0, 23));
+      result.last_logits.empty() ? std::string("none") : logits_hash(result).substr(0, 23), speculation_summary(r));
 }
 
 }  // namespace bitnet::cli

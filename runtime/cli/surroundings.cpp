@@ -85,4 +85,15 @@ void write_stdout(std::string_view text) {
   }
 }
 
+model::HeadMode head_mode(HeadChoice choice) {
+  switch (choice) {
+    case HeadChoice::kFull:
+      return model::HeadMode::kFull;
+    case HeadChoice::kScreened:
+      return model::HeadMode::kScreened;
+    default:
+      return model::HeadMode::kAuto;
+  }
+}
+
 }  // namespace bitnet::cli

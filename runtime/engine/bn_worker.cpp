@@ -65,7 +65,7 @@ class Worker {
       reply.status = status;
       message.assign(what, std::min<size_t>(std::char_traits<char>::length(what), worker::kMaxMessage));
     };
-    committed_.assign(request.max_steps, 0);
+    committed_.assign(request.limit.tokens, 0);
     try {
       shared_.map(request.shared_size);
       run(request, text, reply.n_committed);
@@ -83,12 +83,7 @@ class Worker {
     }
     reply.n_message = static_cast<uint32_t>(message.size());
     if (engine_) {
-      const EngineInfo& info = engine_->info();
-      reply.n_native = info.n_native, reply.n_packed = info.n_packed, reply.n_converted = info.n_converted;
-      reply.n_cached = info.n_cached;
-      reply.weight_bytes_owned = info.weight_bytes_owned;
-      reply.pack_seconds = info.pack_seconds;
-      reply.head = info.head;
+      reply.info = engine_->info();
       reply.kv_bytes_used = engine_->kv_bytes_used();
     }
     return worker::send_all(worker::kSocket, &reply, sizeof reply) &&
@@ -111,7 +106,7 @@ class Worker {
         bn_sampler sampler = request.sampler;
         sampler.stop = tokens_.data();
         sampler.n_stop = tokens_.size();
-        return engine_->decode(sampler, request.max_steps, committed_.data(), n_committed, pulse);
+        return engine_->decode(sampler, request.limit, committed_.data(), n_committed, pulse);
       }
       case Call::kTruncate:
         return engine_->truncate(request.keep);
@@ -137,6 +132,8 @@ class Worker {
     EngineOptions options;
     options.n_ctx = j["n_ctx"];
     options.max_batch = j["max_batch"];
+    options.draft_min = j["draft_min"];
+    options.draft_max = j["draft_max"];
     options.kv_dtype = j["kv_dtype"];
     options.device_options = j["device_options"];
     team_ = std::make_unique<ThreadTeam>(j["threads"].get<uint32_t>());

@@ -86,9 +86,7 @@ void ComposedEngine::take_best(const Output& output, uint32_t row, uint32_t n, c
     one.top_logit += static_cast<uint64_t>(row + i) * output.top_k;
     const auto best = graph_.best(i);
     for (size_t c = 0; c < best.size(); ++c) one.top_id[c] = best[c].id, one.top_logit[c] = best[c].logit;
-    if (!best.empty()) continue;
-    check_row(logits, n_vocab());
-    summarize_rows(one, logits, 1, n_vocab());
+    if (best.empty()) summarize_rows(one, logits, 1, n_vocab());
   }
 }
 

@@ -2,6 +2,8 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstring>
 #include <optional>
 
@@ -69,27 +71,23 @@ void Engine::last_logits(float* logits, Pulse& pulse) {
   if (logits != nullptr) std::memcpy(logits, last_row_.data(), last_row_.size() * sizeof(float));
 }
 
-// From the best logits alone where the sampler looks at no others and they cost less.
-int32_t Engine::sample_newest(const bn_sampler& sampler, Pulse& pulse) {
-  const uint32_t k = sampler.temperature <= 0.0f ? 1 : std::min(sampler.top_k, n_vocab_);  // 0: all
-  if (last_row_size_ == size() || k == 0 || !best_are_cheap(k)) {
-    last_logits(nullptr, pulse);
-    return bn::kit::sample_logits(sampler, size(), last_row_.data(), n_vocab_);
-  }
-  std::vector<int32_t> id(k);
-  std::vector<float> logit(k);
-  Output output;
-  output.top_k = k;
-  output.top_id = id.data();
-  output.top_logit = logit.data();
-  process_newest(output, pulse);
-  return bn::kit::sample_top(sampler, size(), id.data(), logit.data(), k);
-}
+struct Engine::Decoding {
+  const bn_sampler& sampler;
+  int32_t* tokens;        // out
+  uint32_t& n_committed;  // of them
+  bool stopped = false;   // the newest is a stop token
 
-void Engine::decode(const bn_sampler& sampler, uint32_t max_steps, int32_t* tokens, uint32_t& n_committed, Pulse& pulse) {
+  void commit(int32_t token, std::vector<int32_t>& all) {
+    all.push_back(token);
+    tokens[n_committed++] = token;
+    stopped = bn::kit::is_stop_token(sampler, token);
+  }
+};
+
+void Engine::decode(const bn_sampler& sampler, DecodeLimit limit, int32_t* tokens, uint32_t& n_committed, Pulse& pulse) {
   n_committed = 0;
-  max_steps = std::min(max_steps, n_ctx_ - size());
-  if (max_steps == 0) return;
+  limit.tokens = std::min(limit.tokens, n_ctx_ - size());
+  if (limit.tokens == 0) return;
   if (decodes_natively()) {
     process_pending({}, nullptr, pulse);
     struct TakeOver {  // what the plugin committed counts also when it failed afterwards
@@ -101,14 +99,88 @@ void Engine::decode(const bn_sampler& sampler, uint32_t max_steps, int32_t* toke
         engine.n_processed_ = engine.size();
       }
     } const committed{*this, tokens, n_committed};
-    return decode_natively(sampler, max_steps, tokens, n_committed, pulse);
+    return decode_natively(sampler, limit, tokens, n_committed, pulse);
   }
-  for (bool stopped = false; n_committed < max_steps && !stopped;) {
-    const int32_t token = sample_newest(sampler, pulse);
-    tokens_.push_back(token);
-    tokens[n_committed++] = token;
-    stopped = bn::kit::is_stop_token(sampler, token);
+  Decoding decoding{sampler, tokens, n_committed};
+  // A draft needs its rows' best logits in place of all, and a newest token that has not gone through the layers.
+  const bool few = sampler.temperature <= 0.0f || (sampler.top_k >= 1 && sampler.top_k <= BN_TOPK_MAX);
+  for (uint32_t step = 0; step < limit.steps && n_committed < limit.tokens && !decoding.stopped; ++step) {
+    if (speculation_ == nullptr || !few) {
+      decode_one(decoding, pulse);
+      continue;
+    }
+    const uint32_t before = n_committed, most = n_processed_ < size() ? limit.tokens - before - 1 : 0;
+    const auto start = std::chrono::steady_clock::now();
+    const std::span<const int32_t> draft = speculation_->draft(tokens_, most);
+    if (draft.empty()) {
+      decode_one(decoding, pulse);
+    } else {
+      decode_draft(decoding, draft, pulse);
+    }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    speculation_->saw({tokens + before, n_committed - before}, seconds);
+    info_.speculation = speculation_->counts();
   }
+}
+
+// Logits a sampler looks at: the k best; 0: all.
+static uint32_t best_of(const bn_sampler& sampler, uint32_t n_vocab) {
+  return sampler.temperature <= 0.0f ? 1 : std::min(sampler.top_k, n_vocab);
+}
+
+// Room for the k best of n_rows rows.
+Output Engine::best_output(uint32_t n_rows, uint32_t k) {
+  best_id_.resize(static_cast<size_t>(n_rows) * k);
+  best_logit_.resize(best_id_.size());
+  Output output;
+  output.top_k = k;
+  output.top_id = best_id_.data();
+  output.top_logit = best_logit_.data();
+  return output;
+}
+
+int32_t Engine::sample_best(const bn_sampler& sampler, uint32_t row, uint32_t k) const {
+  const size_t at = static_cast<size_t>(row) * k;
+  return bn::kit::sample_top(sampler, size(), best_id_.data() + at, best_logit_.data() + at, k);
+}
+
+// From the best logits alone where the sampler looks at no others and they cost less.
+void Engine::decode_one(Decoding& decoding, Pulse& pulse) {
+  const uint32_t k = best_of(decoding.sampler, n_vocab_);
+  if (last_row_size_ != size() && k != 0 && best_are_cheap(k)) {
+    Output output = best_output(1, k);
+    process_newest(output, pulse);
+    if (std::isfinite(best_logit_[0])) return decoding.commit(sample_best(decoding.sampler, 0, k), tokens_);
+  }
+  last_logits(nullptr, pulse);
+  decoding.commit(bn::kit::sample_logits(decoding.sampler, size(), last_row_.data(), n_vocab_), tokens_);
+}
+
+// The newest token and the draft in one step: behind each of them samples what it would have sampled one by one, as long as
+// that is what the draft says. At least one token is committed.
+void Engine::decode_draft(Decoding& decoding, std::span<const int32_t> draft, Pulse& pulse) {
+  const uint32_t n_rows = static_cast<uint32_t>(draft.size()) + 1, before = decoding.n_committed;
+  const uint32_t k = best_of(decoding.sampler, n_vocab_);
+  const Output output = best_output(n_rows, k);
+  std::vector<int32_t> batch = {tokens_.back()};
+  batch.insert(batch.end(), draft.begin(), draft.end());
+  process(batch, n_processed_, &output, pulse);
+  n_processed_ += n_rows;
+  for (uint32_t row = 0; row < n_rows; ++row) {
+    if (!std::isfinite(best_logit_[static_cast<size_t>(row) * k])) break;  // decode_one() will see the same, and judge it
+    const int32_t token = sample_best(decoding.sampler, row, k);
+    decoding.commit(token, tokens_);
+    if (decoding.stopped || row == draft.size() || token != draft[row]) break;
+  }
+  const bool committed = decoding.n_committed > before;
+  n_processed_ = size() - (committed ? 1 : 0);  // what the sampler did not draw is forgotten, and the newest goes with the next
+  drop(n_processed_);
+  if (!committed) decode_one(decoding, pulse);
+}
+
+void Engine::use_drafts(uint32_t draft_min, uint32_t draft_max) {
+  speculation_ = std::make_unique<Speculation>(draft_min, draft_max, n_ctx_);
+  info_.drafts = true;
 }
 
 void Engine::truncate(uint32_t n) {
@@ -119,6 +191,7 @@ void Engine::truncate(uint32_t n) {
   }
   tokens_.resize(n);
   if (last_row_size_ > n) last_row_size_ = 0;
+  if (speculation_) speculation_->forget(n);
 }
 
 uint64_t Engine::kv_bytes(uint32_t) const { throw BackendError(BN_E_UNSUPPORTED, "does not give keys and values out"); }
@@ -149,8 +222,10 @@ std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend
   if (!model.has_tensors()) {
     throw BackendError(BN_E_UNSUPPORTED, "needs weights, and the model file holds only a vocabulary");
   }
-  return std::make_unique<ComposedEngine>(std::move(device), model, team, options,
-                                          LoadCaches(options.prepack_cache, model.file.path(), plugin, pulse), pulse);
+  auto engine = std::make_unique<ComposedEngine>(std::move(device), model, team, options,
+                                                 LoadCaches(options.prepack_cache, model.file.path(), plugin, pulse), pulse);
+  if (options.draft_max != 0) engine->use_drafts(options.draft_min, options.draft_max);
+  return engine;
 }
 
 }  // namespace bitnet::engine

@@ -19,6 +19,7 @@
 #include "backend/device.h"
 #include "backend/pulse.h"
 #include "base/thread_team.h"
+#include "engine/speculation.h"
 #include "model/best_rows.h"
 #include "model/model.h"
 
@@ -33,6 +34,8 @@ struct EngineOptions {
   std::string device_options;  // JSON for the plugin's open(), may be empty
   bool prepack_cache = false;  // keep packed weights on disk and map them at the next start
   model::HeadMode head = model::HeadMode::kAuto;
+  uint32_t draft_min = 0;  // guesses of a decode step at least, wherever there are any, even if they do not pay off
+  uint32_t draft_max = 0;  // guesses of a decode step at most, up to DraftLength::kMost; 0: none
 };
 
 // How the backend uses the model's matrices. Numbers are what happened, not what was planned.
@@ -42,6 +45,8 @@ struct EngineInfo {
   uint64_t weight_bytes_owned = 0;                       // packed or converted copies
   double pack_seconds = 0;
   model::HeadUse head;  // of a kernels plugin
+  bool drafts = false;  // decode() tries guesses; engines that decode by themselves do not
+  SpeculationCounts speculation;
 };
 
 // What is wanted of tokens [first, n) of an append: one row each, in the caller's buffers; null: not wanted.
@@ -52,6 +57,12 @@ struct Output {
   int32_t* top_id = nullptr;   // [rows][top_k], by falling logit, ties by rising id: exact; at most n_vocab are filled
   float* top_logit = nullptr;  // [rows][top_k]
   float* z = nullptr;          // [rows][2]: largest logit, sum of EXP(logit - largest)
+};
+
+// How far a decode goes: so many steps, and no more than so many tokens. A step gives one token, with guesses more.
+struct DecodeLimit {
+  uint32_t steps = 0;
+  uint32_t tokens = 0;
 };
 
 // Logits that no text can be made from: not finite, or all equal.
@@ -69,9 +80,10 @@ class Engine {
   // Appends tokens; output: null when nothing is wanted. Rows of logits have been checked to be usable.
   void append(std::span<const int32_t> tokens, const Output* output, Pulse& pulse);
 
-  // Up to max_steps times: sample from the logits behind the last token, append what was sampled. Ends after a stop token
-  // (which is appended too). tokens: room for max_steps; n_committed: how many are there, valid also when it throws.
-  void decode(const bn_sampler& sampler, uint32_t max_steps, int32_t* tokens, uint32_t& n_committed, Pulse& pulse);
+  // Again and again: sample from the logits behind the last token, append what was sampled. Ends at the limit, with the context
+  // and after a stop token (which is appended too). tokens: room for limit.tokens; n_committed: how many are there, valid also
+  // when it throws.
+  void decode(const bn_sampler& sampler, DecodeLimit limit, int32_t* tokens, uint32_t& n_committed, Pulse& pulse);
 
   // The logits behind the last token: [n_vocab]. At least one token is there.
   void last_logits(float* logits, Pulse& pulse);
@@ -93,6 +105,9 @@ class Engine {
   virtual uint64_t kv_bytes_used() const = 0;  // memory in use; 0: on a device, unknown
   const EngineInfo& info() const { return info_; }
 
+  // From now on decode() computes guesses with a step, as many as EngineOptions say; tokens stay the same.
+  void use_drafts(uint32_t draft_min, uint32_t draft_max);
+
  protected:
   Engine(uint32_t n_ctx, uint32_t n_vocab) : n_ctx_(n_ctx), n_vocab_(n_vocab) {}
 
@@ -103,22 +118,30 @@ class Engine {
   virtual void place_kv(uint32_t position, std::span<const int32_t> tokens, const void* src);
   // Whether the k best logits of the newest token alone cost less than all of them.
   virtual bool best_are_cheap(uint32_t) const { return false; }
-  // Whether decode_natively(), which is decode() after everything was processed, is there.
+  // Whether decode_natively(), which is decode() after everything was processed, is there. limit.tokens fit.
   virtual bool decodes_natively() const { return false; }
-  virtual void decode_natively(const bn_sampler&, uint32_t, int32_t*, uint32_t&, Pulse&) {}
+  virtual void decode_natively(const bn_sampler&, DecodeLimit, int32_t*, uint32_t&, Pulse&) {}
 
   EngineInfo info_;
 
  private:
+  struct Decoding;  // a decode() on its way
+
   void process_pending(std::span<const int32_t> more, const Output* output, Pulse& pulse);
   void process_newest(Output& output, Pulse& pulse);
-  int32_t sample_newest(const bn_sampler& sampler, Pulse& pulse);
+  Output best_output(uint32_t n_rows, uint32_t k);
+  int32_t sample_best(const bn_sampler& sampler, uint32_t row, uint32_t k) const;
+  void decode_one(Decoding& decoding, Pulse& pulse);
+  void decode_draft(Decoding& decoding, std::span<const int32_t> draft, Pulse& pulse);
 
   uint32_t n_ctx_, n_vocab_;
   std::vector<int32_t> tokens_;
   uint32_t n_processed_ = 0;     // tokens that went through the layers; all or all but the newest
   std::vector<float> last_row_;  // logits behind tokens_[last_row_size_ - 1]
   uint32_t last_row_size_ = 0;   // 0: none kept
+  std::unique_ptr<Speculation> speculation_;
+  std::vector<int32_t> best_id_;  // of the rows of a draft
+  std::vector<float> best_logit_;
 };
 
 // Opens the candidate's device of its plugin and loads the model into the tier the candidate names. References must outlive the

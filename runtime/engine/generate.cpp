@@ -27,11 +27,14 @@ class Generation {
         result_(result),
         stops_(options.stop),
         n_vocab_(session.n_vocab()),
+        sampler_(options.sampler),
         start_(Clock::now()) {
-    sampled_by_backend_ = plain_sampling();
+    why_here_ = why_sampled_here();
+    result_.no_drafts = why_here_;
   }
 
   void run(std::span<const int32_t> prompt) {
+    n_keep_ = tokens_to_keep(prompt);
     prefill(prompt);
     const int64_t limit = options_.n_predict < 0 ? std::numeric_limits<int64_t>::max() : options_.n_predict;
     result_.finish = FinishReason::kLength;
@@ -47,8 +50,9 @@ class Generation {
       if (!ahead_.empty()) continue;
       // The newest token has to go through the layers; a full context has no position left for it.
       if (session_.log().size() - (newest_is_in_log_ ? 1 : 0) >= session_.n_ctx()) {
-        result_.context_full = true;
-        break;
+        result_.context_full = !options_.context_shift;
+        if (result_.context_full) break;
+        shift_context();
       }
       decode(token, limit - n - 1);
     }
@@ -80,11 +84,32 @@ class Generation {
     result_.prefill = elapsed();
   }
 
+  uint32_t tokens_to_keep(std::span<const int32_t> prompt) const {
+    if (!options_.context_shift) return 0;
+    const size_t whole = prompt.size();
+    size_t n = options_.n_keep < 0 ? whole : std::min<size_t>(static_cast<size_t>(options_.n_keep), whole);
+    if (n == 0 && tokenizer_.bos() == prompt.front()) n = 1;
+    constexpr uint32_t kLeastRoom = 2;  // half of it is forgotten
+    if (n + kLeastRoom > session_.n_ctx()) {
+      fail(ErrorKind::kUsage, "{} tokens to keep leave no room in a context of {}; raise -c or keep fewer", n,
+           session_.n_ctx());
+    }
+    return static_cast<uint32_t>(n);
+  }
+
+  // The log is full and the newest token is not in it.
+  void shift_context() {
+    const uint32_t n = (session_.n_ctx() - n_keep_) / 2;
+    session_.forget(n_keep_, n);
+    ++sampler_.seed;
+    result_.shifts.push_back({static_cast<uint32_t>(result_.tokens.size()), n_keep_, n});
+  }
+
   // Gets at least the next token, or the logits it is sampled from. token: the newest one; most: tokens that are wanted.
   void decode(int32_t token, int64_t most) {
     const auto start = Clock::now();
     const uint32_t room = session_.n_ctx() - static_cast<uint32_t>(session_.log().size());
-    if (!sampled_by_backend_ || room <= 1) {
+    if (why_here_ != nullptr || room <= 1) {
       logits_.resize(n_vocab_);
       if (newest_is_in_log_) {
         session_.last_logits(logits_.data());
@@ -96,8 +121,9 @@ class Generation {
       ++result_.decode_steps;
     } else {
       if (!newest_is_in_log_) session_.append(std::span(&token, 1), 1, nullptr, Session::Stage::kDecode);
-      const std::vector<int32_t> tokens =
-          session_.decode(backend_sampler(), static_cast<uint32_t>(std::min<int64_t>(most, steps_at_once_)));
+      const int64_t at_once = std::max<int64_t>(steps_at_once_, session_.draft_max() + 1);
+      const std::vector<int32_t> tokens = session_.decode(
+          backend_sampler(), {static_cast<uint32_t>(steps_at_once_), static_cast<uint32_t>(std::min(most, at_once))});
       ahead_.assign(tokens.begin(), tokens.end());
       newest_is_in_log_ = true;
       result_.decode_steps += static_cast<uint32_t>(tokens.size());
@@ -114,12 +140,15 @@ class Generation {
     steps_at_once_ = std::clamp<int64_t>(static_cast<int64_t>(kUnnoticed / std::max(seconds_per_token, 1e-9)), 1, kMost);
   }
 
-  bool plain_sampling() const {
-    return best_are_enough(options_.sampler, options_.ignore_eos) && tokenizer_.size() >= n_vocab_ && !options_.on_logits;
+  // Why the backend cannot sample by itself; null: it can.
+  const char* why_sampled_here() const {
+    if (options_.on_logits) return "every row of logits is wanted";
+    if (tokenizer_.size() < n_vocab_) return "the head has more rows than the vocabulary";
+    return why_all_logits(options_.sampler, options_.ignore_eos);
   }
 
   bn_sampler backend_sampler() const {
-    const SamplerSettings& s = options_.sampler;
+    const SamplerSettings& s = sampler_;
     const auto& stop = tokenizer_.end_of_generation_ids();
     bn_sampler sampler{};
     sampler.struct_size = sizeof sampler;
@@ -165,7 +194,7 @@ class Generation {
         if (static_cast<size_t>(id) < work_.size()) work_[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
       }
     }
-    const int32_t token = sample(work_, session_.log(), options_.sampler);
+    const int32_t token = sample(work_, session_.log(), sampler_);
     result_.output += std::chrono::duration<double>(Clock::now() - start).count();
     return token;
   }
@@ -201,19 +230,23 @@ class Generation {
   uint32_t n_vocab_;
   std::vector<float> logits_;  // rows of the last step; empty: not those of the newest token
   std::vector<float> work_;
-  bool sampled_by_backend_ = false;
-  std::deque<int32_t> ahead_;      // sampled by the backend, in the session's log, not given out yet
-  bool newest_is_in_log_ = false;  // the newest token given out, too
+  SamplerSettings sampler_;         // options_.sampler, with the seed of the latest shift
+  const char* why_here_ = nullptr;  // tokens are sampled here, not by the backend
+  uint32_t n_keep_ = 0;             // tokens that stay in the context
+  std::deque<int32_t> ahead_;       // sampled by the backend, in the session's log, not given out yet
+  bool newest_is_in_log_ = false;   // the newest token given out, too
   int64_t steps_at_once_ = 1;
   Clock::time_point start_;
 };
 
 }  // namespace
 
-bool best_are_enough(const SamplerSettings& s, bool ignore_eos) {
-  const bool unchanged = s.repeat_penalty == 1.0f && s.presence_penalty == 0.0f && s.frequency_penalty == 0.0f &&
-                         s.logit_bias.empty() && !ignore_eos;
-  return unchanged && (s.temperature <= 0.0f || (s.top_k >= 1 && static_cast<uint32_t>(s.top_k) <= BN_TOPK_MAX));
+const char* why_all_logits(const SamplerSettings& s, bool ignore_eos) {
+  if (s.repeat_penalty != 1.0f || s.presence_penalty != 0.0f || s.frequency_penalty != 0.0f) return "penalties are on";
+  if (!s.logit_bias.empty()) return "logits have a bias";
+  if (ignore_eos) return "end-of-generation tokens are ignored";
+  const bool few = s.temperature <= 0.0f || (s.top_k >= 1 && static_cast<uint32_t>(s.top_k) <= BN_TOPK_MAX);
+  return few ? nullptr : "top-k is off or too large";
 }
 
 const char* finish_reason_name(FinishReason reason) {

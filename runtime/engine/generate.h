@@ -1,10 +1,10 @@
 // engine/generate.h - prompt in, text out: prefill, sample, stream, stop.
 //
 // Tokens are sampled here, from logits, or on the backend, several per call, when the settings are plain (no penalty, no bias,
-// at most BN_TOPK_MAX candidates) and nobody wants to see the logits: the tokens are the same. Afterwards the session holds
-// all of them but the last, which has not been processed.
-// Errors  as Session. What was generated before an error has been handed to on_text already and is in the result passed in.
-// Threads one at a time.
+// at most BN_TOPK_MAX candidates) and nobody wants to see the logits: the tokens are the same. Guesses
+// (EngineOptions::draft_max) are used then, too. Afterwards the session holds all of them but the last, which has not been
+// processed. Errors  as Session. What was generated before an error has been handed to on_text already and is in the result
+// passed in. Threads one at a time.
 #pragma once
 
 #include <atomic>
@@ -23,6 +23,11 @@ namespace bitnet::engine {
 
 struct GenerateOptions {
   int64_t n_predict = 256;  // -1: until the text ends or the context is full
+  // When the context is full: forget the older half of it and go on. The first n_keep tokens stay (-1: the prompt), and a
+  // beginning-of-text token. After each shift the sampler uses the next seed, for positions come again and their random numbers
+  // would, too.
+  bool context_shift = false;
+  int64_t n_keep = 0;
   SamplerSettings sampler;
   std::vector<std::string> stop;                  // the text ends before the first of these
   bool ignore_eos = false;                        // end-of-generation tokens are never sampled
@@ -35,18 +40,27 @@ struct GenerateOptions {
   std::function<void(uint32_t done, uint32_t total)> on_prefill;  // progress in tokens; may be null
 };
 
-// Whether a sampler looks at no logits but the k best, k at most BN_TOPK_MAX.
-bool best_are_enough(const SamplerSettings& sampler, bool ignore_eos);
+// Why a sampler looks at other logits than the k best, k at most BN_TOPK_MAX; null: it does not.
+const char* why_all_logits(const SamplerSettings& sampler, bool ignore_eos);
 
 enum class FinishReason { kStop, kLength, kTime, kCancelled, kError };
 const char* finish_reason_name(FinishReason reason);  // "stop", "length", "time", "cancelled", "error"
+
+struct ContextShift {
+  uint32_t at_token = 0;  // generated tokens by then
+  uint32_t kept = 0;      // tokens at the beginning that stayed
+  uint32_t dropped = 0;   // tokens behind them that were forgotten
+};
 
 struct GenerateResult {
   std::vector<int32_t> tokens;  // generated, an end-of-generation token included
   std::string text;
   FinishReason finish = FinishReason::kLength;
   bool context_full = false;  // finish is kLength because the context ended
-  uint32_t prompt_tokens = 0, decode_steps = 0;
+  std::vector<ContextShift> shifts;
+  const char* no_drafts = nullptr;  // why no guesses were used though the session has them; static text
+  uint32_t prompt_tokens = 0;
+  uint32_t decode_steps = 0;  // tokens whose logits were computed one by one, or that guesses got right
   // Seconds. Unset: did not happen.
   std::optional<double> prefill, first_token, decode;
   double output = 0;               // sampling and detokenizing

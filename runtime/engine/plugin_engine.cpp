@@ -166,8 +166,9 @@ void PluginEngine::process(std::span<const int32_t> tokens, uint32_t, const Outp
   }
 }
 
-void PluginEngine::decode_natively(const bn_sampler& sampler, uint32_t max_steps, int32_t* tokens, uint32_t& n_committed,
+void PluginEngine::decode_natively(const bn_sampler& sampler, DecodeLimit limit, int32_t* tokens, uint32_t& n_committed,
                                    Pulse& pulse) {
+  const uint32_t max_steps = std::min(limit.steps, limit.tokens);
   const bn_call call{sizeof(bn_call), 0, 0, &pulse.cancel, &pulse.heartbeat};
   std::vector<float> z(2 * static_cast<size_t>(max_steps));
   bn_output rows{};

@@ -23,7 +23,7 @@ class PluginEngine final : public Engine {
   void drop(uint32_t n) override;
   void place_kv(uint32_t position, std::span<const int32_t> tokens, const void* src) override;
   bool decodes_natively() const override { return decodes_; }
-  void decode_natively(const bn_sampler& sampler, uint32_t max_steps, int32_t* tokens, uint32_t& n_committed,
+  void decode_natively(const bn_sampler& sampler, DecodeLimit limit, int32_t* tokens, uint32_t& n_committed,
                        Pulse& pulse) override;
 
   static bn_status read_t2(void* context, uint64_t tensor, uint32_t row0, uint32_t row1, void* dst, uint64_t bytes);

@@ -3,25 +3,33 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "bitnet/kit/sampler.hpp"
 
 namespace bitnet::engine {
 
-void check_row(const float* row, uint32_t n_vocab) {
+const char* why_unusable(const float* row, uint32_t n_vocab) {
   bool all_equal = n_vocab > 1;
   for (uint32_t i = 0; i < n_vocab; ++i) {
     uint32_t bits;
     std::memcpy(&bits, row + i, sizeof bits);
-    if ((bits & 0x7F800000u) == 0x7F800000u) throw UnusableLogits("produced logits that are not finite");
+    if ((bits & 0x7F800000u) == 0x7F800000u) return "produced logits that are not finite";
     all_equal = all_equal && row[i] == row[0];
   }
-  if (all_equal) throw UnusableLogits("produced logits that are all equal");
+  return all_equal ? "produced logits that are all equal" : nullptr;
+}
+
+void check_row(const float* row, uint32_t n_vocab) {
+  if (const char* reason = why_unusable(row, n_vocab)) throw UnusableLogits(reason);
 }
 
 void summarize_rows(const Output& output, const float* logits, uint32_t n_rows, uint32_t n_vocab) {
   for (uint64_t row = 0; row < n_rows; ++row, logits += n_vocab) {
-    if (output.top_k != 0) {
+    if (output.top_k != 0 && why_unusable(logits, n_vocab) != nullptr) {
+      std::fill_n(output.top_id + row * output.top_k, output.top_k, 0);
+      std::fill_n(output.top_logit + row * output.top_k, output.top_k, std::numeric_limits<float>::quiet_NaN());
+    } else if (output.top_k != 0) {
       const std::vector<bn::kit::Candidate> best = bn::kit::top_candidates(logits, n_vocab, output.top_k);
       for (size_t i = 0; i < best.size(); ++i) {
         output.top_id[row * output.top_k + i] = best[i].id;

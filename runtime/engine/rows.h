@@ -1,4 +1,4 @@
-// engine/rows.h - what can be said of rows of logits: the best of them and their normaliser.
+// engine/rows.h - what can be said of rows of logits: whether they are usable, the best of them, their normaliser.
 //
 // Threads pure.
 #pragma once
@@ -9,10 +9,13 @@
 
 namespace bitnet::engine {
 
-// Throws UnusableLogits when a row [n_vocab] is not finite or all equal.
+// Why no text can be made from a row of logits; null: it can.
+const char* why_unusable(const float* row, uint32_t n_vocab);
+// Throws UnusableLogits when there is a reason.
 void check_row(const float* row, uint32_t n_vocab);
 
-// Fills top_id, top_logit and z of an output, where wanted, from its logits [n_rows][n_vocab].
+// Fills top_id, top_logit and z of an output, where wanted, from its logits [n_rows][n_vocab]. The best logits of an unusable
+// row are NaN.
 void summarize_rows(const Output& output, const float* logits, uint32_t n_rows, uint32_t n_vocab);
 
 }  // namespace bitnet::engine

@@ -27,10 +27,16 @@ Session::Session(const model::Model& model, const backend::Registry& registry, b
 
 Session::~Session() = default;
 
+SpeculationCounts Session::speculation() const {
+  SpeculationCounts all = past_speculation_;
+  return all += engine_info().speculation;
+}
+
 const backend::Plugin& Session::plugin() const { return registry_.plugins()[current_.plugin]; }
 
 // The backend in use failed: notes why and moves to what the policy names. Throws when that is nothing.
 void Session::give_up_current(bn_status code, backend::Stage stage, const std::string& reason, bool of_the_model) {
+  past_speculation_ = speculation();
   engine_.reset();
   history_.push_back({current_, code, stage, reason, smaller_});
   if (!of_the_model && (code == BN_E_DEVICE_LOST || code == BN_E_INTERNAL)) {
@@ -142,14 +148,14 @@ void Session::append(std::span<const int32_t> tokens, uint32_t first_row, float*
   if (stage == Stage::kDecode) generated_ += static_cast<uint32_t>(tokens.size());
 }
 
-std::vector<int32_t> Session::decode(const bn_sampler& sampler, uint32_t max_steps) {
-  max_steps = std::min<uint32_t>(max_steps, n_ctx() - static_cast<uint32_t>(log_.size()));
-  if (max_steps == 0) return {};
+std::vector<int32_t> Session::decode(const bn_sampler& sampler, DecodeLimit limit) {
+  limit.tokens = std::min<uint32_t>(limit.tokens, n_ctx() - static_cast<uint32_t>(log_.size()));
+  if (limit.tokens == 0) return {};
   given_out_ = generated_;
   std::vector<int32_t> tokens;
   with_backend(backend::Stage::kDecode, [&] {
     std::exception_ptr error;
-    tokens = engine_->decode(sampler, max_steps, error);
+    tokens = engine_->decode(sampler, limit, error);
     if (error && tokens.empty()) std::rethrow_exception(error);
     failure_ = error;  // first the tokens that are there, then the failure
   });
@@ -165,8 +171,23 @@ void Session::last_logits(float* logits) {
 
 void Session::truncate(uint32_t n) {
   if (n > log_.size()) fail(ErrorKind::kUsage, "cannot keep {} tokens of {}", n, log_.size());
+  generated_ -= std::min(generated_, static_cast<uint32_t>(log_.size()) - n);
   log_.resize(n);
-  generated_ = std::min(generated_, n);
+  drop_behind(n);
+}
+
+void Session::forget(uint32_t first, uint32_t n) {
+  if (first > log_.size() || n > log_.size() - first) {
+    fail(ErrorKind::kUsage, "cannot forget {} tokens behind {} of {}", n, first, log_.size());
+  }
+  const std::vector<int32_t> rest(log_.begin() + first + n, log_.end());
+  log_.resize(first);
+  drop_behind(first);
+  log_.insert(log_.end(), rest.begin(), rest.end());
+}
+
+// The engine forgets what is behind its first n tokens; the log has no more.
+void Session::drop_behind(uint32_t n) {
   given_out_ = generated_;
   if (failure_ || engine_->size() <= n) return;
   with_backend(backend::Stage::kDecode, [&] {

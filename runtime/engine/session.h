@@ -58,13 +58,16 @@ class Session {
   enum class Stage { kPrefill, kDecode };
   // Appends tokens to the log; logits: [n - first_row][n_vocab] for tokens [first_row, n), null when first_row is n.
   void append(std::span<const int32_t> tokens, uint32_t first_row, float* logits, Stage stage);
-  // Samples 1 to max_steps tokens on the backend and appends them to the log; ends with a stop token of the sampler. Fewer
-  // than asked for when the backend failed on the way, and when the context ends (none when it is full).
-  std::vector<int32_t> decode(const bn_sampler& sampler, uint32_t max_steps);
+  // Samples at least one token on the backend and appends what was sampled to the log; ends at the limit and with a stop token
+  // of the sampler. Fewer steps when the backend failed on the way, and when the context ends (none when it is full).
+  std::vector<int32_t> decode(const bn_sampler& sampler, DecodeLimit limit);
   // The logits behind the last token of the log: [n_vocab].
   void last_logits(float* logits);
   // Forgets all but the first n tokens.
   void truncate(uint32_t n);
+  // Forgets tokens [first, first + n). Those behind them move forward; they are computed again before the next step, so what
+  // follows is what a new session with this log would give.
+  void forget(uint32_t first, uint32_t n);
 
   const std::vector<int32_t>& log() const { return log_; }
   uint32_t n_ctx() const { return options_.engine.n_ctx; }
@@ -76,6 +79,8 @@ class Session {
   bool has_engine() const { return engine_ != nullptr; }         // false after the last backend failed
   // Of the backend in use; zeros when none is left.
   EngineInfo engine_info() const { return engine_ ? engine_->info() : EngineInfo{}; }
+  SpeculationCounts speculation() const;  // of all backends that were used
+  uint32_t draft_max() const { return options_.engine.draft_max; }
   uint64_t kv_bytes() const { return engine_ ? engine_->kv_bytes_used() : 0; }
   const std::vector<Fallback>& fallbacks() const { return fallbacks_; }
   const SessionTimes& times() const { return times_; }
@@ -89,6 +94,7 @@ class Session {
   // Runs f with an engine that holds the log; when the backend fails, gives it up and runs f again with the next one.
   template <class F>
   void with_backend(backend::Stage stage, F&& f);
+  void drop_behind(uint32_t n);
   void judge_failure(backend::Stage stage, const std::exception_ptr& error);
 
   const model::Model& model_;
@@ -100,8 +106,9 @@ class Session {
   backend::History history_;
   std::unique_ptr<WatchedEngine> engine_;
   std::vector<int32_t> log_;
-  uint32_t generated_ = 0;  // tokens of the log that were generated
-  uint32_t given_out_ = 0;  // generated tokens the caller had when the step began
+  uint32_t generated_ = 0;              // tokens of the log that were generated
+  uint32_t given_out_ = 0;              // generated tokens the caller had when the step began
+  SpeculationCounts past_speculation_;  // of backends that were given up
   bool used_mock_ = false;
   uint32_t bad_logits_ = 0;     // backends that produced unusable numbers
   std::exception_ptr failure_;  // of the step whose first tokens decode() has handed out

@@ -60,16 +60,16 @@ void WatchedEngine::append(std::span<const int32_t> tokens, uint32_t first, floa
   if (rows != 0) std::memcpy(logits, shared_->logits.data(), shared_->logits.size() * sizeof(float));
 }
 
-std::vector<int32_t> WatchedEngine::decode(const bn_sampler& sampler, uint32_t max_steps, std::exception_ptr& error) {
-  shared_->tokens.resize(max_steps);
+std::vector<int32_t> WatchedEngine::decode(const bn_sampler& sampler, DecodeLimit limit, std::exception_ptr& error) {
+  shared_->tokens.resize(limit.tokens);
   shared_->stop_tokens.assign(sampler.stop, sampler.stop + sampler.n_stop);
   shared_->n_committed = 0;
   error = nullptr;
   try {
-    call(patience_.call, [sampler, max_steps](Shared& s, Pulse& pulse) {
+    call(patience_.call, [sampler, limit](Shared& s, Pulse& pulse) {
       bn_sampler own = sampler;
       own.stop = s.stop_tokens.data();
-      s.engine->decode(own, max_steps, s.tokens.data(), s.n_committed, pulse);
+      s.engine->decode(own, limit, s.tokens.data(), s.n_committed, pulse);
     });
   } catch (...) {
     error = std::current_exception();

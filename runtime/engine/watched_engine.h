@@ -34,7 +34,7 @@ class WatchedEngine {
   // logits: [n - first][n_vocab] or null when no rows are wanted.
   void append(std::span<const int32_t> tokens, uint32_t first, float* logits);
   // The tokens that were committed, also when an error came after them: then it is in `error`.
-  std::vector<int32_t> decode(const bn_sampler& sampler, uint32_t max_steps, std::exception_ptr& error);
+  std::vector<int32_t> decode(const bn_sampler& sampler, DecodeLimit limit, std::exception_ptr& error);
   void last_logits(float* logits);
   void truncate(uint32_t n);
 

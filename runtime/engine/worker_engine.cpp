@@ -31,6 +31,8 @@ WorkerEngine::WorkerEngine(const backend::Plugin& plugin, const backend::Candida
       {"allow_unsafe", worker.allow_unsafe_plugins},
       {"n_ctx", options.n_ctx},
       {"max_batch", options.max_batch},
+      {"draft_min", options.draft_min},
+      {"draft_max", options.draft_max},
       {"kv_dtype", options.kv_dtype},
       {"threads", threads}}.dump(-1, ' ', false, json::error_handler_t::replace);
   if (text.size() > worker::kMaxText) throw BackendError(BN_E_UNSUPPORTED, "paths are too long for a worker process");
@@ -51,8 +53,7 @@ void WorkerEngine::exchange(const worker::Request& request, const void* payload,
       throw BackendError(BN_E_INTERNAL, fmt::format("decoded token {}, outside the vocabulary of {}", token, n_vocab()));
     }
   }
-  info_ = {reply.n_native,           reply.n_packed,     reply.n_converted, reply.n_cached,
-           reply.weight_bytes_owned, reply.pack_seconds, reply.head};
+  info_ = reply.info;
   kv_bytes_used_ = reply.kv_bytes_used;
   if (reply.unusable_logits != 0) throw UnusableLogits(printable(message, worker::kMaxMessage));
   if (reply.status != BN_OK) throw BackendError(reply.status, printable(message, worker::kMaxMessage));
@@ -82,11 +83,11 @@ void WorkerEngine::drop(uint32_t n) {
   exchange(request, nullptr, 0, nullptr, none, unwatched);
 }
 
-void WorkerEngine::decode_natively(const bn_sampler& sampler, uint32_t max_steps, int32_t* tokens, uint32_t& n_committed,
+void WorkerEngine::decode_natively(const bn_sampler& sampler, DecodeLimit limit, int32_t* tokens, uint32_t& n_committed,
                                    Pulse& pulse) {
   worker::Request request;
   request.call = worker::Call::kDecode;
-  request.max_steps = max_steps;
+  request.limit = limit;
   request.sampler = sampler;
   request.n_tokens = static_cast<uint32_t>(sampler.n_stop);
   exchange(request, sampler.stop, 4ull * sampler.n_stop, tokens, n_committed, pulse);

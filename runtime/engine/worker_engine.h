@@ -29,7 +29,7 @@ class WorkerEngine final : public Engine {
   void process(std::span<const int32_t> tokens, uint32_t position, const Output* output, Pulse& pulse) override;
   void drop(uint32_t n) override;
   bool decodes_natively() const override { return true; }
-  void decode_natively(const bn_sampler& sampler, uint32_t max_steps, int32_t* tokens, uint32_t& n_committed,
+  void decode_natively(const bn_sampler& sampler, DecodeLimit limit, int32_t* tokens, uint32_t& n_committed,
                        Pulse& pulse) override;
   void exchange(const worker::Request& request, const void* payload, uint64_t bytes, int32_t* tokens, uint32_t& n_committed,
                 Pulse& pulse);

@@ -191,7 +191,7 @@ worker::Reply WorkerProcess::exchange(worker::Request request, const void* paylo
   wait_for_reply(pulse);
   worker::Reply reply;
   if (!worker::receive_all(socket_, &reply, sizeof reply)) report_end();
-  if (reply.n_committed > request.max_steps || reply.n_message > worker::kMaxMessage) {
+  if (reply.n_committed > request.limit.tokens || reply.n_message > worker::kMaxMessage) {
     kill();
     throw BackendError(BN_E_INTERNAL, "its worker process answers nonsense");
   }

@@ -22,7 +22,7 @@ class WorkerProcess {
 
   pid_t id() const { return pid_; }
 
-  // One request with the bytes behind it, and its reply. tokens: room for request.max_steps. message: of a failure.
+  // One request with the bytes behind it, and its reply. tokens: room for request.limit.tokens. message: of a failure.
   worker::Reply exchange(worker::Request request, const void* payload, uint64_t bytes, int32_t* tokens, std::string& message,
                          backend::Pulse& pulse);
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "bitnet/engine.h"
-#include "model/best_rows.h"
+#include "engine/engine.h"
 
 namespace bitnet::engine::worker {
 
@@ -26,7 +26,7 @@ struct Request {
   uint32_t n_tokens = 0;
   uint32_t first = 0;        // kAppend: rows wanted of tokens [first, n_tokens)
   uint32_t keep = 0;         // kTruncate
-  uint32_t max_steps = 0;    // kDecode
+  DecodeLimit limit;         // kDecode
   uint64_t shared_size = 0;  // of the shared file by now
   bn_sampler sampler{};      // kDecode; its pointers mean nothing
 };
@@ -37,10 +37,8 @@ struct Reply {
   uint32_t unusable_logits = 0;  // the failure is UnusableLogits
   uint32_t n_committed = 0;
   uint32_t n_message = 0;
-  uint32_t n_native = 0, n_packed = 0, n_converted = 0, n_cached = 0;
-  uint64_t weight_bytes_owned = 0, kv_bytes_used = 0;
-  double pack_seconds = 0;
-  model::HeadUse head;
+  EngineInfo info;
+  uint64_t kv_bytes_used = 0;
 };
 
 // Whole messages over the socket. False when the other side is gone.

@@ -27,19 +27,30 @@ TEST(Workload, CountsWhatAStepNeeds) {
   EXPECT_EQ(w.kv_position_bytes, 2u * 2 * 2 * 64 * 4);
   EXPECT_EQ(count_workload(model, BN_DT_F16).kv_position_bytes, w.kv_position_bytes / 2);
 
-  const Work one = step_work(w, 9, 1, true);  // the tenth token sees ten positions
+  EXPECT_EQ(w.head_row_bytes, 256u * 2);
+
+  const Work one = step_work(w, 9, 1, static_cast<double>(w.head_bytes));  // the tenth token sees ten positions
   EXPECT_EQ(one.bytes, static_cast<double>(w.matrix_bytes + w.head_bytes + 10 * w.kv_position_bytes));
   EXPECT_EQ(one.macs, static_cast<double>(macs));
-  const Work prompt = step_work(w, 0, 20, false);
+  const Work prompt = step_work(w, 0, 20, 0);
   EXPECT_EQ(prompt.bytes, static_cast<double>(w.matrix_bytes + 20 * w.kv_position_bytes)) << "weights once, no head";
   EXPECT_EQ(prompt.macs, 20.0 * static_cast<double>(macs));
 }
 
+TEST(Workload, TheScreenedHeadReadsItsCopyAndTheRowsItComputes) {
+  Workload w;
+  w.head_bytes = 100'000, w.head_row_bytes = 512;
+  model::HeadUse use;
+  EXPECT_EQ(head_bytes_read(w, use), 100'000) << "never screened";
+  use.screen_bytes = 1000, use.screened = 3, use.candidates = 12, use.fell_back = 1;
+  EXPECT_EQ(head_bytes_read(w, use), 1000 + (12 * 512 + 100'000.0) / 4);
+}
+
 TEST(TestName, IsThatOfLlamaBench) {
-  EXPECT_EQ((benchmark::Test{512, 0, 0}.name()), "pp512");
-  EXPECT_EQ((benchmark::Test{0, 128, 0}.name()), "tg128");
-  EXPECT_EQ((benchmark::Test{512, 128, 0}.name()), "pp512+tg128");
-  EXPECT_EQ((benchmark::Test{0, 32, 4000}.name()), "tg32 @ d4000");
+  EXPECT_EQ((Test{512, 0, 0}.name()), "pp512");
+  EXPECT_EQ((Test{0, 128, 0}.name()), "tg128");
+  EXPECT_EQ((Test{512, 128, 0}.name()), "pp512+tg128");
+  EXPECT_EQ((Test{0, 32, 4000}.name()), "tg32 @ d4000");
 }
 
 TEST(TestTokens, ALongerListBeginsWithTheShorter) {

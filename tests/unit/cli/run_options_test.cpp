@@ -53,6 +53,32 @@ TEST(Run, InferDefaultIs32) {
   EXPECT_EQ(parse_run({"run", "-p", "Hi"}).n_predict, 256);
 }
 
+TEST(Run, SpeculationIsOffUnlessAskedFor) {
+  EXPECT_EQ(parse_run({"-p", "Hi"}).compute.draft_max, 0u);
+  EXPECT_EQ(parse_run({"-p", "Hi", "--lookup"}).compute.draft_max, 15u);
+  EXPECT_EQ(parse_run({"-p", "Hi", "--speculate", "lookup", "--draft-max", "4"}).compute.draft_max, 4u);
+  EXPECT_EQ(parse_run({"-p", "Hi", "--spec-type", "lookup", "--draft", "63"}).compute.draft_max, 63u);
+  EXPECT_EQ(refusal({"-p", "Hi", "--draft-max", "4"}), "--draft-max has no effect without --lookup");
+  EXPECT_EQ(refusal({"-p", "Hi", "--lookup", "--speculate", "none", "--draft-max", "4"}),
+            "--draft-max has no effect without --lookup");
+  EXPECT_EQ(parse_run({"-p", "Hi", "--lookup", "--draft-min", "15"}).compute.draft_min, 15u);
+  EXPECT_EQ(refusal({"-p", "Hi", "--draft-min", "4"}), "--draft-min has no effect without --lookup");
+  EXPECT_EQ(refusal({"-p", "Hi", "--lookup", "--draft-min", "4", "--draft-max", "3"}),
+            "--draft-min: expected at most the 3 of --draft-max, found 4");
+  EXPECT_NE(refusal({"-p", "Hi", "--lookup", "--draft-max", "0"}).find("from 1 to 63, found '0'"), std::string::npos);
+  EXPECT_NE(refusal({"-p", "Hi", "--lookup", "--draft-max", "64"}).find("from 1 to 63, found '64'"), std::string::npos);
+  EXPECT_NE(refusal({"-p", "Hi", "--speculate", "magic"}).find("one of none, lookup, found 'magic'"), std::string::npos);
+}
+
+TEST(Run, ContextShiftIsOffUnlessAskedFor) {
+  EXPECT_FALSE(parse_run({"-p", "Hi"}).context_shift);
+  const RunOptions run = parse_run({"-p", "Hi", "--context-shift", "--keep", "-1"});
+  EXPECT_TRUE(run.context_shift);
+  EXPECT_EQ(run.n_keep, -1);
+  EXPECT_EQ(refusal({"-p", "Hi", "--keep", "4"}), "--keep has no effect without --context-shift");
+  EXPECT_NE(refusal({"-p", "Hi", "--context-shift", "--keep", "-2"}).find("found '-2'"), std::string::npos);
+}
+
 TEST(Run, OriginsInferLine) {
   const RunOptions run = parse_run({"infer", "--prompt", "Hi", "--max-tokens", "32", "--deterministic", "--gpu"});
   EXPECT_TRUE(run.compute.deterministic);

@@ -22,6 +22,12 @@ const model::Model& the_model() {
   return model;
 }
 
+// A trained model, for texts that repeat themselves.
+const model::Model& story_model() {
+  static const model::Model model(std::string(BITNET_BINARY_DIR) + "/share/bitnet/models/story.gguf");
+  return model;
+}
+
 const backend::Registry& registry() {
   static const backend::Registry found = [] {
     backend::DiscoveryOptions options;
@@ -42,22 +48,24 @@ void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
 class EngineTest : public testing::TestWithParam<Kind> {
  protected:
-  std::unique_ptr<Engine> open(uint32_t n_ctx = 64, uint32_t max_batch = 16) {
+  std::unique_ptr<Engine> open(uint32_t n_ctx = 64, uint32_t max_batch = 16, uint32_t n_draft = 0) {
     const backend::Plugin* plugin = registry().find(GetParam().plugin);
     if (plugin == nullptr || !plugin->usable) throw std::runtime_error(std::string(GetParam().plugin) + " is not usable");
     EngineOptions options;
     options.n_ctx = n_ctx;
     options.max_batch = max_batch;
     options.head = GetParam().head;
+    options.draft_min = n_draft;  // whether they pay off or not: tests want guesses
+    options.draft_max = n_draft;
     if (plugin->kind == "test")
       options.device_options = std::string(R"({"mode":"faithful","tier":")") + GetParam().tier + "\"}";
     backend::Candidate candidate{};
     candidate.name = plugin->name;
     candidate.device = plugin->devices.front().id;
     candidate.tier = GetParam().tier;
-    if (!GetParam().worker) return load_engine(*plugin, candidate, the_model(), team_, options, pulse_);
+    if (!GetParam().worker) return load_engine(*plugin, candidate, *model_, team_, options, pulse_);
     return std::make_unique<WorkerEngine>(
-        *plugin, candidate, the_model(), 2, options,
+        *plugin, candidate, *model_, 2, options,
         WorkerOptions{std::string(BITNET_BINARY_DIR) + "/libexec/bitnet/bn_worker", true, BITNET_RUN}, pulse_);
   }
 
@@ -86,13 +94,14 @@ class EngineTest : public testing::TestWithParam<Kind> {
   std::vector<int32_t> decode(Engine& engine, const bn_sampler& s, uint32_t steps) {
     std::vector<int32_t> tokens(steps);
     uint32_t n = 0;
-    engine.decode(s, steps, tokens.data(), n, pulse_);
+    engine.decode(s, {steps, steps}, tokens.data(), n, pulse_);
     tokens.resize(n);
     return tokens;
   }
 
   ThreadTeam team_{2};
   Pulse pulse_;
+  const model::Model* model_ = &the_model();
 };
 
 TEST_P(EngineTest, DecodeInAnyPiecesSamplesWhatItsLogitsSay) {
@@ -171,6 +180,67 @@ TEST_P(EngineTest, DecodeEndsWithAStopTokenAndWithTheContext) {
   const std::vector<int32_t> stopped = decode(*engine, sampler(0, stop), 13);
   const auto end = std::find(free.begin(), free.end(), free[2]) + 1;
   EXPECT_EQ(stopped, std::vector<int32_t>(free.begin(), end));
+}
+
+// "Lily said hello. Tom said hello. Lily said hello.": the story model goes round in circles of six tokens behind it.
+const std::vector<int32_t> kCircle = {2045, 639, 329, 281, 291, 78, 13, 471, 329, 281, 291, 78, 13, 398, 329, 281, 291, 78, 13};
+
+TEST_P(EngineTest, GuessesChangeNoTokenWhereverTheDecodingIsCut) {
+  model_ = &story_model();
+  std::vector<int32_t> stop;
+  for (const float temperature : {0.0f, 0.3f}) {
+    const bn_sampler s = sampler(temperature, stop);
+    const auto plain = open(160), guessing = open(160, 16, 7);
+    for (Engine* engine : {plain.get(), guessing.get()}) engine->append(kCircle, nullptr, pulse_);
+    const std::vector<int32_t> expected = decode(*plain, s, 80);
+    std::vector<int32_t> got;
+    for (uint32_t piece = 1; got.size() < expected.size(); piece = piece % 11 + 3) {
+      const uint32_t left = static_cast<uint32_t>(expected.size() - got.size());
+      const std::vector<int32_t> more = decode(*guessing, s, std::min(piece, left));
+      ASSERT_FALSE(more.empty());
+      got.insert(got.end(), more.begin(), more.end());
+    }
+    EXPECT_EQ(got, expected);
+    EXPECT_EQ(guessing->size(), plain->size());
+    std::vector<float> a(plain->n_vocab()), b(plain->n_vocab());
+    plain->last_logits(a.data(), pulse_);
+    guessing->last_logits(b.data(), pulse_);
+    EXPECT_EQ(a, b);
+    EXPECT_EQ(guessing->info().drafts, GetParam().tier != std::string("engine"));
+    if (!guessing->info().drafts) continue;
+    const SpeculationCounts& counts = guessing->info().speculation;
+    EXPECT_GT(counts.accepted, 20u);
+    EXPECT_LT(counts.accepted, counts.drafted) << "wrong guesses have to be seen, too";
+    EXPECT_EQ(counts.steps + counts.accepted, expected.size());
+  }
+}
+
+// Each token of a circle as the stop token: all but the first come in the middle of a batch of guesses.
+TEST_P(EngineTest, AGuessedStopTokenEndsTheDecoding) {
+  model_ = &story_model();
+  std::vector<int32_t> stop, none;
+  const auto guessing = open(160, 16, 7);
+  guessing->append(kCircle, nullptr, pulse_);
+  const std::vector<int32_t> free = decode(*guessing, sampler(0, none), 60);  // as without guesses, see above
+  const uint64_t accepted = guessing->info().speculation.accepted;
+  for (uint32_t at = 40; at < 46; ++at) {
+    stop = {free[at]};
+    guessing->truncate(static_cast<uint32_t>(kCircle.size()) + 40);
+    const auto end = std::find(free.begin() + 40, free.end(), free[at]) + 1;
+    EXPECT_EQ(decode(*guessing, sampler(0, stop), 20), std::vector<int32_t>(free.begin() + 40, end)) << at;
+    EXPECT_EQ(guessing->size(), kCircle.size() + static_cast<size_t>(end - free.begin()));
+  }
+  EXPECT_EQ(guessing->info().speculation.accepted - accepted > 5, guessing->info().drafts);
+}
+
+TEST_P(EngineTest, GuessesStopAtTheEndOfTheContext) {
+  model_ = &story_model();
+  std::vector<int32_t> stop;
+  const uint32_t room = 41, n_ctx = static_cast<uint32_t>(kCircle.size()) + room;
+  const auto plain = open(160), guessing = open(n_ctx, 16, 15);
+  for (Engine* engine : {plain.get(), guessing.get()}) engine->append(kCircle, nullptr, pulse_);
+  EXPECT_EQ(decode(*guessing, sampler(0, stop), 100), decode(*plain, sampler(0, stop), room));
+  EXPECT_EQ(guessing->size(), n_ctx);
 }
 
 TEST_P(EngineTest, TheBestOfTheLogitsAndTheirNormaliserAreExact) {

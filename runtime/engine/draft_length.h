@@ -1,0 +1,47 @@
+// engine/draft_length.h - how many guessed tokens are worth computing at once: from what batches cost here, and how often such
+// guesses came true.
+//
+// A batch of the newest token and k guesses gives 1 + p1 + p1 p2 + ... tokens, in the time of several steps. Guesses are judged
+// also when they were not computed, so learning how good they are costs nothing. What does cost is a batch that gives less than
+// it takes. That is paid from a purse: it starts with the price of kStart steps, every token adds 1.5 % of one, and batches
+// that paid off fill it to at most kPurse. A batch is computed only if the purse holds what it would cost in vain, times how
+// likely that is; so whatever the text is like, n tokens lose about the time of a few steps and 0.015 n.
+// Threads one at a time.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace bitnet::engine {
+
+class DraftLength {
+ public:
+  static constexpr uint32_t kMost = 63;  // guesses of a batch
+
+  // Guesses to compute with the next token, at most `most`; 0: none. match: tokens that equal those at the place where the
+  // guesses come from.
+  uint32_t choose(uint32_t match, uint32_t most) const;
+
+  // A guess behind `match` equal tokens came true, or did not.
+  void saw_guess(uint32_t match, bool right);
+  // A step that computed one token.
+  void saw_step(double seconds);
+  // A batch of n >= 2 tokens, of which n_useful became text.
+  void saw_batch(uint32_t n, uint32_t n_useful, double seconds);
+
+ private:
+  static constexpr double kStart = 2, kPurse = 16;                                                    // steps
+  static constexpr std::array<uint32_t, 11> kSizes = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, kMost + 1};  // tokens of a batch
+  static size_t size_class(uint32_t n);
+  double first_guess(uint32_t n) const;
+  double seconds_of(uint32_t n) const;
+  void forgive();
+
+  double step_ = 0;                                                   // seconds of a step of one token; 0: not seen yet
+  double purse_ = kStart;                                             // steps
+  std::array<double, kSizes.size()> batch_{};                         // seconds of a batch; 0: not seen yet
+  std::array<double, 7> right_ = {0, 0, 0.4, 0.7, 0.85, 0.95, 0.97};  // share of guesses, by bits of the length of the match
+};
+
+}  // namespace bitnet::engine
