@@ -45,9 +45,7 @@ static inline uint8x16_t codes_of(uint8x16_t bytes) {
 }
 
 // The four sums of the lanes of v[0..3].
-static inline int32x4_t sum_four(const int32x4_t* v) {
-  return vpaddq_s32(vpaddq_s32(v[0], v[1]), vpaddq_s32(v[2], v[3]));
-}
+static inline int32x4_t sum_four(const int32x4_t* v) { return vpaddq_s32(vpaddq_s32(v[0], v[1]), vpaddq_s32(v[2], v[3])); }
 
 // ---------------------------------------------------------------------------------------------- a few tokens
 // One plane of a group of Rows rows; x: its 32 columns.

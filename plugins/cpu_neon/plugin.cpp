@@ -67,9 +67,22 @@ constexpr uint32_t kRowGranule = 8;
 using Matmul = bn_status (*)(bn_device*, const bn_matmul*, uint32_t, uint32_t, void*);
 
 constexpr bn_kernels_v1 table_with(Matmul matmul) {
-  return {sizeof(bn_kernels_v1), BN_EXACT_1, 0.0f,      kRowGranule, bn::neon::kGroup, bn::neon::kScratchBytes,
-          accepts,               pack_size,  pack,      matmul,      0,                nullptr,
-          nullptr,               nullptr,    nullptr,   nullptr};
+  return {sizeof(bn_kernels_v1),
+          BN_EXACT_1,
+          0.0f,
+          kRowGranule,
+          bn::neon::kGroup,
+          bn::neon::kScratchBytes,
+          accepts,
+          pack_size,
+          pack,
+          matmul,
+          0,
+          nullptr,
+          nullptr,
+          nullptr,
+          nullptr,
+          nullptr};
 }
 
 // What matmul is compiled for. A device is a variant: the kernels keep no state.
@@ -78,7 +91,8 @@ struct Variant {
   unsigned long hwcap, hwcap2;  // bits of AT_HWCAP and AT_HWCAP2 that it needs
   bn_kernels_v1 table;
 };
-constexpr Variant kVariants[] = {  // best first
+constexpr Variant kVariants[] = {
+    // best first
     {"CPU, NEON with i8mm", HWCAP_ASIMDDP, HWCAP2_I8MM, table_with(bn::neon::matmul_i8mm)},
     {"CPU, NEON with dotprod", HWCAP_ASIMDDP, 0, table_with(bn::neon::matmul_dotprod)},
     {"CPU, NEON", 0, 0, table_with(bn::neon::matmul)},
