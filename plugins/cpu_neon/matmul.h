@@ -13,9 +13,11 @@
 // Sizes of blocks and the distance of the prefetch are not measured: no Arm machine was there.
 #pragma once
 
+#include <arm_neon.h>
+
 #include "bitnet/kit/ternary.hpp"
+#include "bitnet/kit/vector/arithmetic.hpp"
 #include "kernels.h"
-#include "simd.h"
 
 // Each variant has its own copy of everything here, see kernels.h.
 namespace {
@@ -36,12 +38,16 @@ struct Tiles {
 };
 static_assert(sizeof(Tiles) <= bn::neon::kScratchBytes);
 
-// Codes of one plane of 16 bytes. Plane is 0 to 3.
+// Codes of one plane of 16 bytes.
 template <int Plane>
 static inline uint8x16_t codes_of(uint8x16_t bytes) {
-  if constexpr (Plane == 0) return vshrq_n_u8(bytes, 6);
-  if constexpr (Plane == 3) return vandq_u8(bytes, vdupq_n_u8(3));
-  return vandq_u8(vshrq_n_u8(bytes, 6 - 2 * Plane), vdupq_n_u8(3));
+  if constexpr (Plane == 0) {
+    return vshrq_n_u8(bytes, 6);
+  } else if constexpr (Plane < 3) {
+    return vandq_u8(vshrq_n_u8(bytes, 6 - 2 * Plane), vdupq_n_u8(3));
+  } else {
+    return vandq_u8(bytes, vdupq_n_u8(3));
+  }
 }
 
 // The four sums of the lanes of v[0..3].
@@ -140,7 +146,7 @@ static inline void tile_of_rows(const uint8_t* step, const int8_t* const* x, uin
   constexpr uint32_t tokens = 3;
   typename Isa::Sum sum[tokens][kRows];
   BN_UNROLL
-  for (uint32_t i = 0; i < tokens * kRows; ++i) sum[i / kRows][i % kRows] = Isa::zero();
+  for (uint32_t r = 0; r < kRows; ++r) sum[0][r] = sum[1][r] = sum[2][r] = Isa::zero();
   for (uint32_t s = 0; s < steps; ++s, step += kStepBytes) {
     const int8x16_t x0 = vld1q_s8(x[0] + 16 * s), x1 = vld1q_s8(x[1] + 16 * s), x2 = vld1q_s8(x[2] + 16 * s);
     BN_UNROLL

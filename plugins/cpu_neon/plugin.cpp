@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "bitnet/kit/ternary.hpp"
+#include "bitnet/kit/vector/dense_types.hpp"
 #include "kernels.h"
 
 BN_MANIFEST(R"({"schema": 1, "abi": [1, 0], "id": "org.bitnet-run.cpu-neon", "name": "cpu_neon", "version": "0.1.0",
@@ -77,12 +78,12 @@ constexpr bn_kernels_v1 table_with(Matmul matmul) {
           pack_size,
           pack,
           matmul,
-          0,
-          nullptr,
-          nullptr,
-          nullptr,
-          nullptr,
-          nullptr};
+          bn::kit::vector::kDenseDtypes,
+          bn::neon::dense,
+          bn::neon::norm,
+          bn::neon::rope,
+          bn::neon::attention,
+          bn::neon::glu};
 }
 
 // What matmul is compiled for. A device is a variant: the kernels keep no state.

@@ -1,7 +1,7 @@
 // cpu_neon/sdot.h - sums by SDOT: four products of int8 added to each of four int32 lanes. For sources built with +dotprod.
 #pragma once
 
-#include "simd.h"
+#include <arm_neon.h>
 
 namespace {
 
