@@ -46,7 +46,7 @@ static inline void ask_for_rows(const uint8_t* ahead, uint32_t g) {
 static inline __m256i dot_token(const uint8_t* w, uint64_t stride, uint32_t groups, const int8_t* x) {
   __m512i s[kPairs][4];
   BN_UNROLL
-  for (int i = 0; i < 4 * kPairs; ++i) s[i / 4][i % 4] = _mm512_setzero_si512();
+  for (int i = 0; i < kPairs; ++i) s[i][0] = s[i][1] = s[i][2] = s[i][3] = _mm512_setzero_si512();
   const uint8_t* ahead = w + 2 * kPairs * stride + kPrefetch;
   for (uint32_t g = 0; g < groups; ++g, x += kGroup) {
     ask_for_rows(ahead, g);
@@ -76,7 +76,10 @@ static inline void dot_tokens(const uint8_t* w, uint64_t stride, uint32_t groups
                               __m256i* dot) {
   __m512i s[Tokens][kPairs];
   BN_UNROLL
-  for (int i = 0; i < Tokens * kPairs; ++i) s[i / kPairs][i % kPairs] = _mm512_setzero_si512();
+  for (int t = 0; t < Tokens; ++t) {
+    BN_UNROLL
+    for (int i = 0; i < kPairs; ++i) s[t][i] = _mm512_setzero_si512();
+  }
   const uint8_t* ahead = w + 2 * kPairs * stride + kPrefetch;
   for (uint32_t g = 0; g < groups; ++g, x += kGroup) {
     ask_for_rows(ahead, g);
@@ -145,8 +148,8 @@ static void multiply_few(const bn_matmul& a, uint32_t row0, uint32_t row1) {
 // holds four columns of 16 rows, so lanes are rows: x is broadcast and no sum is ever folded.
 static constexpr uint32_t kBundle = 16;      // rows of a register
 static constexpr uint32_t kMaxBundles = 4;   // 64 rows
-static constexpr uint32_t kMaxSteps = 384;   // of four columns; codes: 96 KB, in L2
-static constexpr uint32_t kMaxTokens = 192;  // times 64 int32: 48 KB
+static constexpr uint32_t kMaxSteps = 96;   // of four columns; codes: 96 KB, in L2
+static constexpr uint32_t kMaxTokens = 512;  // times 64 int32: 128 KB
 static constexpr uint32_t kFewTokens = 8;
 static constexpr int kTile = 6;  // tokens
 
@@ -196,8 +199,9 @@ __attribute__((noinline)) static void multiply_tile(const uint8_t* codes, const 
                                                     int32_t* dot) {
   __m512i s[Tokens][Bundles];
   BN_UNROLL
-  for (int i = 0; i < Tokens * Bundles; ++i) {
-    s[i / Bundles][i % Bundles] = _mm512_load_si512(dot + i / Bundles * kMaxBundles * kBundle + i % Bundles * kBundle);
+  for (int t = 0; t < Tokens; ++t) {
+    BN_UNROLL
+    for (int i = 0; i < Bundles; ++i) s[t][i] = _mm512_load_si512(dot + kBundle * (kMaxBundles * t + i));
   }
   const uint8_t* const end = codes + 64ull * Bundles * steps;
   for (; codes != end; codes += 64 * Bundles, x += 4) {
@@ -214,23 +218,41 @@ __attribute__((noinline)) static void multiply_tile(const uint8_t* codes, const 
     }
   }
   BN_UNROLL
-  for (int i = 0; i < Tokens * Bundles; ++i) {
-    _mm512_store_si512(dot + i / Bundles * kMaxBundles * kBundle + i % Bundles * kBundle, s[i / Bundles][i % Bundles]);
+  for (int t = 0; t < Tokens; ++t) {
+    BN_UNROLL
+    for (int i = 0; i < Bundles; ++i) _mm512_store_si512(dot + kBundle * (kMaxBundles * t + i), s[t][i]);
   }
 }
 
-// y of rows [r, r + n) for tokens [t0, t1).
-static void finish(const bn_matmul& a, uint32_t r, uint32_t n, uint32_t t0, uint32_t t1, const Tiles& tiles) {
-  for (uint32_t i = 0; i < n; i += kBundle) {
-    alignas(64) float scale[kBundle] = {};
-    for (uint32_t j = 0; j < kBundle && i + j < n; ++j) scale[j] = kit::row_scale(*a.w, r + i + j);
-    const __m512 w_scale = _mm512_load_ps(scale);
-    for (uint32_t t = t0; t < t1; ++t) {
-      const __m512i d = _mm512_sub_epi32(_mm512_load_si512(tiles.dot[t - t0] + i), _mm512_set1_epi32(a.x_sum[t]));
-      const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(d), _mm512_mul_ps(_mm512_set1_ps(a.x_scale[t]), w_scale));
-      Avx512::store_first(a.y + static_cast<uint64_t>(t) * a.y_stride + r + i, n - i, y);
+// y of rows [r, r + n), at most Bundles * 16, for tokens [t0, t1).
+template <int Bundles>
+static inline void finish(const bn_matmul& a, uint32_t r, uint32_t n, uint32_t t0, uint32_t t1, const Tiles& tiles) {
+  alignas(64) float scale[Bundles * kBundle] = {};
+  for (uint32_t i = 0; i < n; ++i) scale[i] = kit::row_scale(*a.w, r + i);
+  for (uint32_t t = t0; t < t1; ++t) {
+    const __m512i x_sum = _mm512_set1_epi32(a.x_sum[t]);
+    const __m512 x_scale = _mm512_set1_ps(a.x_scale[t]);
+    float* y = a.y + static_cast<uint64_t>(t) * a.y_stride + r;
+    BN_UNROLL
+    for (uint32_t i = 0; i < Bundles * kBundle; i += kBundle) {
+      const __m512 d = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_load_si512(tiles.dot[t - t0] + i), x_sum));
+      const __m512 v = _mm512_mul_ps(d, _mm512_mul_ps(x_scale, _mm512_load_ps(scale + i)));
+      if (i < n) Avx512::store_first(y + i, n - i, v);
     }
   }
+}
+
+// All tiles of a block of columns: `count` groups from x on.
+template <int Bundles>
+static inline void multiply_columns(const int8_t* x, uint64_t x_stride, uint32_t count, uint32_t tokens, Tiles* tiles) {
+  uint32_t t = 0;
+  for (; t + kTile <= tokens; t += kTile) {
+    multiply_tile<Bundles, kTile>(tiles->codes, x + t * x_stride, x_stride, 32 * count, tiles->dot[t]);
+  }
+  for (; t + 2 <= tokens; t += 2) {
+    multiply_tile<Bundles, 2>(tiles->codes, x + t * x_stride, x_stride, 32 * count, tiles->dot[t]);
+  }
+  if (t < tokens) multiply_tile<Bundles, 1>(tiles->codes, x + t * x_stride, x_stride, 32 * count, tiles->dot[t]);
 }
 
 // Rows [r, r + n), at most Bundles * 16, times tokens [t0, t1).
@@ -251,22 +273,12 @@ static void multiply_block(const bn_matmul& a, uint32_t r, uint32_t n, uint32_t 
         unpack_group(row + bundle * kBundle, 32ull * (g + i), tiles->codes + 64ull * (32 * i * Bundles + bundle), 64 * Bundles);
       }
     }
-    const int8_t* x = a.x + static_cast<uint64_t>(t0) * a.x_stride + kGroup * g;
-    uint32_t t = t0;
-    for (; t + kTile <= t1; t += kTile) {
-      multiply_tile<Bundles, kTile>(tiles->codes, x + (t - t0) * static_cast<uint64_t>(a.x_stride), a.x_stride, 32 * count,
-                                    tiles->dot[t - t0]);
-    }
-    for (; t + 2 <= t1; t += 2) {
-      multiply_tile<Bundles, 2>(tiles->codes, x + (t - t0) * static_cast<uint64_t>(a.x_stride), a.x_stride, 32 * count,
-                                tiles->dot[t - t0]);
-    }
-    if (t < t1) {
-      multiply_tile<Bundles, 1>(tiles->codes, x + (t - t0) * static_cast<uint64_t>(a.x_stride), a.x_stride, 32 * count,
-                                tiles->dot[t - t0]);
-    }
+    // What is unpacked next, of these rows or of those behind them, comes while this is multiplied.
+    const uint64_t next = g + per_block < groups ? 32ull * (g + per_block) : Bundles * kBundle * stride;
+    for (const uint8_t* p : row) kit::vector::ask_for(p + next, 32ull * per_block);
+    multiply_columns<Bundles>(a.x + static_cast<uint64_t>(t0) * a.x_stride + kGroup * g, a.x_stride, count, t1 - t0, tiles);
   }
-  finish(a, r, n, t0, t1, *tiles);
+  finish<Bundles>(a, r, n, t0, t1, *tiles);
 }
 
 static void multiply_rows(const bn_matmul& a, uint32_t r, uint32_t n, uint32_t t0, uint32_t t1, Tiles* tiles) {
@@ -288,8 +300,9 @@ bn_status matmul(bn_device*, const bn_matmul* a, uint32_t row0, uint32_t row1, v
     return BN_OK;
   }
   constexpr uint32_t kRows = kMaxBundles * kBundle;
-  for (uint32_t t = 0; t < a->m; t += kMaxTokens) {
-    const uint32_t t1 = a->m - t < kMaxTokens ? a->m : t + kMaxTokens;
+  const uint32_t blocks = (a->m + kMaxTokens - 1) / kMaxTokens, per_block = (a->m + blocks - 1) / blocks;
+  for (uint32_t t = 0; t < a->m; t += per_block) {
+    const uint32_t t1 = a->m - t < per_block ? a->m : t + per_block;
     for (uint32_t r = row0; r < row1; r += kRows) {
       multiply_rows(*a, r, row1 - r < kRows ? row1 - r : kRows, t, t1, static_cast<Tiles*>(scratch));
     }
