@@ -23,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "bitnet/kit/dense_rows.hpp"
 #include "bitnet/kit/ternary.hpp"
 #include "ceilings.h"
 
@@ -160,16 +161,20 @@ void bench_matmul(benchmark::State& state, const Plugin& plugin, const Ceilings&
   report(state, ceilings, m == 1 ? static_cast<double>(bytes) : 0, static_cast<double>(m) * rows * cols, true);
 }
 
-void bench_dense(benchmark::State& state, const Plugin& plugin, const Ceilings& ceilings, uint32_t rows, uint32_t m) {
+void bench_dense(benchmark::State& state, const Plugin& plugin, const Ceilings& ceilings, uint32_t dtype, uint32_t rows,
+                 uint32_t m) {
   bn_tensor w{};
   w.struct_size = sizeof w;
-  w.dtype = BN_DT_F16;
+  w.dtype = dtype;
   w.rows = rows;
   w.cols = kWidth;
+  const float scale = 0.01f;
+  w.scales = &scale;
+  w.n_scales = 1;
   const auto x = floats(size_t{m} * kWidth);
   const auto y = allocate<float>(size_t{m} * rows);
   const auto scratch = allocate<uint8_t>(plugin.table->scratch_bytes + 1);
-  const size_t bytes = size_t{rows} * kWidth * 2;
+  const size_t bytes = size_t{rows} * bn::kit::dense_row_bytes(dtype, kWidth);
   Rotation weights(bytes);
   const bn_dense a{sizeof a, m, &w, x.get(), y.get(), kWidth, rows};
   for (auto _ : state) {
@@ -276,7 +281,8 @@ void register_plugin(const Plugin& p, const Ceilings& ceilings) {
     }
     const bn_kernels_v1* t = p.table;
     const uint32_t head_rows = m == 1 ? kVocabulary : 2048;  // all rows at 512 tokens would take minutes
-    if (t->dense) add("head_f16" + tokens, [=](auto& s) { bench_dense(s, p, ceilings, head_rows, m); });
+    if (t->dense) add("head_f16" + tokens, [=](auto& s) { bench_dense(s, p, ceilings, BN_DT_F16, head_rows, m); });
+    if (t->dense) add("head_i8" + tokens, [=](auto& s) { bench_dense(s, p, ceilings, BN_DT_I8_ROW, head_rows, m); });
     if (t->norm) add("norm_2560" + tokens, [=](auto& s) { bench_norm(s, p, kWidth, m); });
     if (t->norm) add("norm_6912" + tokens, [=](auto& s) { bench_norm(s, p, kFfn, m); });
     if (t->rope) add("rope_halves" + tokens, [=](auto& s) { bench_rope(s, p, BN_ROPE_HALVES, m); });

@@ -1,5 +1,6 @@
 // cpu_avx512/elementwise.cpp - norm and quantisation, RoPE, the gated activations.
 #include "bitnet/kit/vector/elementwise.hpp"
+
 #include "bitnet/kit/vector/norm.hpp"
 #include "kernels.h"
 #include "simd.h"

@@ -13,7 +13,7 @@ namespace bn::avx512 {
 inline constexpr uint32_t kGroup = 128;  // columns in 32 bytes of bn.i2s128
 
 // Private memory of one op call, bytes: the larger of the tiles in matmul.cpp and dense.cpp, each checked there.
-inline constexpr uint32_t kScratchBytes = 512 * 1024;
+inline constexpr uint32_t kScratchBytes = 160 * 1024;
 
 // Bytes of one row as matmul() reads it.
 constexpr uint64_t packed_row_bytes(uint32_t cols) { return (static_cast<uint64_t>(cols) + kGroup - 1) / kGroup * 32; }

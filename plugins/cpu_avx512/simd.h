@@ -11,7 +11,7 @@ struct Avx512 {
   using F = __m512;
   using I = __m512i;
   static constexpr int kScores = 8, kSums = 4;
-  static constexpr int kRows = 4, kTileRows = 4, kTileTokens = 6;
+  static constexpr int kTileRows = 4, kTileTokens = 6;
 
   static inline __mmask16 first_lanes(uint32_t n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFF : (1u << n) - 1); }
 
@@ -43,6 +43,7 @@ struct Avx512 {
 
   static inline F set(float x) { return _mm512_set1_ps(x); }
   static inline F zero() { return _mm512_setzero_ps(); }
+  static inline void keep(F* a) { __asm__("" : "+v"(*a)); }
   static inline F add(F a, F b) { return _mm512_add_ps(a, b); }
   static inline F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static inline F mul(F a, F b) { return _mm512_mul_ps(a, b); }
@@ -56,9 +57,7 @@ struct Avx512 {
   static inline F power_of_two(F n) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvttps_epi32(n), _mm512_set1_epi32(127)), 23));
   }
-  static inline F if_at_least(F x, F least, F a) {
-    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, least, _CMP_GE_OQ), a);
-  }
+  static inline F if_at_least(F x, F least, F a) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, least, _CMP_GE_OQ), a); }
   static inline F or_nan(F x, F a) { return _mm512_mask_mov_ps(a, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x); }
 
   // The last three steps of kit::fold16, of 8 lanes.
@@ -70,8 +69,12 @@ struct Avx512 {
   static inline __m256 low_half(F a) { return _mm512_castps512_ps256(a); }
   static inline __m256 high_half(F a) { return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1)); }
   static inline float fold(F a) { return fold_eight_lanes(_mm256_add_ps(low_half(a), high_half(a))); }
+  static inline void fold_scores(const F* a, float scale, float* out) {
+    BN_UNROLL
+    for (int i = 0; i < kScores; i += 8) fold_eight(a + i, scale, out + i);
+  }
   // Eight folds at once: quarters of two sums side by side in each step, 15 shuffles and 8 additions.
-  static inline void fold_scores(const F* a, float* out) {
+  static inline void fold_eight(const F* a, float scale, float* out) {
     F eight[4], four[2];
     BN_UNROLL
     for (int i = 0; i < 4; ++i) {  // lanes 0..7 of sum i, 8..15 of sum i + 4
@@ -79,14 +82,14 @@ struct Avx512 {
     }
     BN_UNROLL
     for (int i = 0; i < 2; ++i) {  // quarters: sums i, i + 4, i + 2, i + 6
-      four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(eight[i], eight[i + 2], 0x88),
-                              _mm512_shuffle_f32x4(eight[i], eight[i + 2], 0xDD));
+      four[i] =
+          _mm512_add_ps(_mm512_shuffle_f32x4(eight[i], eight[i + 2], 0x88), _mm512_shuffle_f32x4(eight[i], eight[i + 2], 0xDD));
     }
     const __m512d u = _mm512_castps_pd(four[0]), v = _mm512_castps_pd(four[1]);
     const F two = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(u, v)), _mm512_castpd_ps(_mm512_unpackhi_pd(u, v)));
     const F one = _mm512_add_ps(two, _mm512_movehdup_ps(two));  // even lanes: sums 0 1, 4 5, 2 3, 6 7
     const __m512i order = _mm512_setr_epi32(0, 2, 8, 10, 4, 6, 12, 14, 0, 0, 0, 0, 0, 0, 0, 0);
-    _mm256_storeu_ps(out, low_half(_mm512_permutexvar_ps(order, one)));
+    _mm256_storeu_ps(out, _mm256_mul_ps(low_half(_mm512_permutexvar_ps(order, one)), _mm256_set1_ps(scale)));
   }
   static inline float largest(F a) {
     const __m256 m = _mm256_max_ps(low_half(a), high_half(a));
@@ -103,9 +106,7 @@ struct Avx512 {
     t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4E));
     return _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_shuffle_epi32(t, 0xB1)));
   }
-  static inline void store_codes(int8_t* p, I a) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
-  }
+  static inline void store_codes(int8_t* p, I a) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a)); }
 
  private:
   static inline __m512i even() { return _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30); }

@@ -1,8 +1,9 @@
 // backend/ops.h - one op of the graph: split its range over the thread team, call the plugin's function or the portable one.
 //
-// Every member of the team calls the same methods in the same order (one parallel region per step). A call returns after a
-// barrier, so its results are visible to all members; bit_linear groups share one barrier. Once an op has failed, or the
-// step was cancelled, later ops do nothing but meet at the barriers; the caller looks at status() when the region is over.
+// Every member of the team calls the same methods in the same order (one parallel region per step). An op with little to do (one
+// token's norm) is done by member 0 alone; the others go on to the next op that is shared and meet there. A shared op ends with
+// a barrier, so its results are visible to all members; bit_linear groups share one. Once an op has failed, or the step was
+// cancelled, later ops do nothing but meet at the barriers; the caller looks at status() when the region is over.
 //
 // Shapes are in the words of the graph: T tokens of the batch. Every tensor is row major, strides in elements.
 #pragma once
@@ -80,21 +81,30 @@ class Ops {
   // f(token) for every token of the batch; for work that no plugin does (KV store).
   template <class F>
   void each_token(uint32_t member, const char* name, F&& f) {
-    split(member, name, n_tokens_, 1, [&](uint32_t begin, uint32_t end, void*) {
+    share(member, name, n_tokens_, 1, n_tokens_ == 1, [&](uint32_t begin, uint32_t end, void*) {
       for (uint32_t t = begin; t < end; ++t) f(t);
       return BN_OK;
     });
-    team_.barrier();
   }
 
  private:
-  // f(begin, end, scratch) -> bn_status on pieces of [0, n) whose starts are multiples of granule, shared by the members.
+  // f(begin, end, scratch) -> bn_status on pieces of [0, n) whose starts are multiples of granule, shared by the members. No
+  // barrier at its end.
   template <class F>
   void split(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f);
-  // The same over tokens x columns: pieces of tokens when there are enough of them, else pieces of columns.
+  // A whole op: alone, f(0, n, scratch) on member 0, or split() and a barrier.
   template <class F>
-  void split_grid(uint32_t member, const char* name, uint32_t columns, uint32_t granule, F&& f);
+  void share(uint32_t member, const char* name, uint32_t n, uint32_t granule, bool alone, F&& f);
+  // The same over tokens x columns, `width` floats to a column: pieces of tokens when there are enough, else of columns.
+  template <class F>
+  void share_grid(uint32_t member, const char* name, uint32_t columns, uint32_t granule, uint32_t width, F&& f);
+  // Floats of an op that one member is done with before two have met.
+  static constexpr uint32_t kAlone = 8192;
+  bool alone(uint32_t width) const { return static_cast<uint64_t>(n_tokens_) * width <= kAlone; }
   void fail(const char* name, bn_status status);
+  bool may_start(uint32_t member, const char* name);
+  template <class F>
+  bool run_piece(uint32_t member, const char* name, uint32_t begin, uint32_t end, F&& f);
 
   bn_kernels_v1 table_;
   bn_device* device_;
@@ -112,36 +122,69 @@ class Ops {
   };
   std::unique_ptr<Counter[]> counters_;
   struct alignas(64) Sequence {
-    uint32_t op = 0;
+    uint32_t op = 0;     // shared ops started
+    bool apart = false;  // member 0 may still be at an op of its own
   };
-  std::vector<Sequence> sequence_;  // ops started, per member
+  std::vector<Sequence> sequence_;  // per member
 };
+
+// False when the step is over for this member.
+inline bool Ops::may_start(uint32_t member, const char* name) {
+  if (status_.load(std::memory_order_relaxed) != BN_OK) return false;
+  if (pulse_ == nullptr) return true;
+  if (pulse_->stop_requested()) {
+    fail(name, BN_E_CANCELLED);
+    return false;
+  }
+  if (member == 0) pulse_->at.store(name, std::memory_order_relaxed);
+  return true;
+}
+
+template <class F>
+bool Ops::run_piece(uint32_t member, const char* name, uint32_t begin, uint32_t end, F&& f) {
+  bn_status status = BN_E_INTERNAL;
+  try {
+    status = f(begin, end, scratch_[member].data());
+  } catch (...) {  // a plugin that breaks rule 6 must not end the program
+  }
+  if (status != BN_OK) fail(name, status);
+  if (pulse_ != nullptr) pulse_->beat();
+  return status == BN_OK;
+}
 
 template <class F>
 void Ops::split(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f) {
+  Sequence& sequence = sequence_[member];
+  if (sequence.apart) {
+    team_.barrier();
+    sequence.apart = false;
+  }
   // Members are at most a handful of ops apart (a bit_linear group), so the counter half a ring ahead is nobody's.
-  const uint32_t op = sequence_[member].op++;
+  const uint32_t op = sequence.op++;
   counters_[(op + kCounters / 2) % kCounters].next.store(0, std::memory_order_relaxed);
-  if (status_.load(std::memory_order_relaxed) != BN_OK) return;
-  if (pulse_ != nullptr) {
-    if (pulse_->stop_requested()) return fail(name, BN_E_CANCELLED);
-    if (member == 0) pulse_->at.store(name, std::memory_order_relaxed);
-  }
-  // About four pieces a member: a member that loses its core for a moment does not hold up the others for long.
-  const uint32_t pieces = team_.size() == 1 ? 1 : 4 * team_.size();
-  const uint32_t size = std::max(1u, (n + pieces * granule - 1) / (pieces * granule)) * granule;
+  if (!may_start(member, name)) return;
+  // A piece is a share of what is left: large ones first, for long runs in memory, small ones at the end, so that members
+  // finish together, even one that loses its core for a moment.
+  const uint32_t least = (n / (32 * team_.size()) / granule + 1) * granule;
   std::atomic<uint32_t>& next = counters_[op % kCounters].next;
-  for (;;) {
-    const uint32_t begin = next.fetch_add(size, std::memory_order_relaxed);
-    if (begin >= n) return;
-    bn_status status = BN_E_INTERNAL;
-    try {
-      status = f(begin, std::min(begin + size, n), scratch_[member].data());
-    } catch (...) {  // a plugin that breaks rule 6 must not end the program
-    }
-    if (status != BN_OK) return fail(name, status);
-    if (pulse_ != nullptr) pulse_->beat();
+  uint32_t begin = next.load(std::memory_order_relaxed);
+  while (begin < n) {
+    const uint32_t part = team_.size() == 1 ? n : (n - begin) / (2 * team_.size()) / granule * granule;
+    const uint32_t end = std::min(n, begin + std::max(part, least));
+    if (!next.compare_exchange_weak(begin, end, std::memory_order_relaxed)) continue;
+    if (!run_piece(member, name, begin, end, f)) return;
+    begin = next.load(std::memory_order_relaxed);
   }
+}
+
+template <class F>
+void Ops::share(uint32_t member, const char* name, uint32_t n, uint32_t granule, bool alone, F&& f) {
+  if (!alone) {
+    split(member, name, n, granule, f);
+    return team_.barrier();
+  }
+  sequence_[member].apart = true;
+  if (member == 0 && may_start(member, name)) run_piece(member, name, 0, n, f);
 }
 
 }  // namespace bitnet::backend

@@ -4,9 +4,8 @@
 // of AVX-512, two of AVX2, four of NEON). Every function is `static inline` and does exactly what it says:
 //
 //   F, I                       16 floats, 16 int32
-//   kScores                    attention: F sums of keys times queries in registers at once, 4 or 8
+//   kScores                    attention: F sums of keys times queries in registers at once: 4, 8 or 16
 //   kSums                      attention: F of each of four outputs in registers at once
-//   kRows                      dense, one token: rows in work together
 //   kTileRows, kTileTokens     dense, several tokens: F sums in registers at once; kTileRows divides 8
 //   load(p), store(p, a)       16 floats, any alignment
 //   load_first(p, n)           the first n of 16 (n >= 1; 16 or more: all), zeros after them; nothing past them is read
@@ -15,12 +14,13 @@
 //   from_i8(Bytes)             16 int8 to floats; from_u16_high(p): 16 uint16 as the upper halfs of floats (bf16)
 //   load_pairs(p, &a, &b)      32 floats: the even ones, the odd ones; store_pairs(p, a, b)
 //   set(x), zero()
+//   keep(&a)                   a stays in its register: the compiler may not load it again
 //   add, sub, mul, div(a, b), fma(a, b, c) = a*b + c, fms(a, b, c) = a*b - c    one rounding each
 //   larger(a, b)               a > b ? a : b; smaller(a, b): a < b ? a : b (both give b when one is NaN)
 //   magnitude(a), negative(a)  sign bit cleared, flipped
 //   power_of_two(n)            2^n for integral n in [-126, 127]
 //   if_at_least(x, least, a)   a where x >= least, else +0; or_nan(x, a): x where x is NaN, else a
-//   fold(a)                    kit::fold16; fold_scores(a[kScores], out): fold of each
+//   fold(a)                    kit::fold16; fold_scores(a[kScores], scale, out): fold of each, times scale
 //   largest(a)                 of the 16; no NaN
 //   truncate(a) -> I, add(I, I), sum(I), store_codes(int8_t*, I): 16 codes in -127..127
 //

@@ -1,5 +1,5 @@
-// bitnet/kit/vector/attention.hpp - attention over paged KV in the canonical order: chunks of 128 positions, S16 scores, EXP, one
-// FMA chain per output element over the positions; equals kit::attention of ops.hpp.
+// bitnet/kit/vector/attention.hpp - attention over paged KV in the canonical order: chunks of 128 positions, S16 scores, EXP,
+// one FMA chain per output element over the positions; equals kit::attention of ops.hpp.
 //
 // Up to four queries that share a KV head run together, so that each key and value is loaded and converted once for all of
 // them: the heads of a group for one token, or several tokens. Positions that not all of them see are done one query at a
@@ -48,43 +48,45 @@ struct Query {
   float top, total;      // of the chunks so far
   uint32_t begin, end;   // visible positions of this page
   float keep, add;       // factors that merge this chunk
-  alignas(64) float e[BN_KV_PAGE];
+  alignas(64) float e[BN_KV_PAGE + 16];
 };
 
 // ----------------------------------------------------------------------------------------------------- scores
-// S16 sums of P keys with Q queries.
+// Lanes of elements [c, end) of P keys with Q queries: one chunk of S16.
 template <class V, class Kv, int P, int Q>
-static inline void score(const char* const* key, const float* const* q, uint32_t dim, typename V::F* total) {
+static inline void chunk_lanes(const char* const* key, const float* const* q, uint32_t c, uint32_t end, typename V::F* sum) {
   BN_UNROLL
-  for (int i = 0; i < P * Q; ++i) total[i] = V::zero();
-  for (uint32_t c = 0; c < dim; c += 256) {
-    const uint32_t end = dim - c < 256 ? dim : c + 256, full = c + (end - c) / 16 * 16;
+  for (int i = 0; i < P * Q; ++i) sum[i] = V::zero();
+  for (; c + 16 <= end; c += 16) {
+    typename V::F k[P];
+    BN_UNROLL
+    for (int p = 0; p < P; ++p) k[p] = Kv::template get<V>(key[p] + Kv::size * c);
+    BN_UNROLL
+    for (int j = 0; j < Q; ++j) {
+      auto v = V::load(q[j] + c);
+      V::keep(&v);
+      BN_UNROLL
+      for (int p = 0; p < P; ++p) sum[j * P + p] = V::fma(v, k[p], sum[j * P + p]);
+    }
+  }
+  if (c == end) return;
+  BN_UNROLL
+  for (int j = 0; j < Q; ++j) {
+    const auto v = V::load_first(q[j] + c, end - c);
+    BN_UNROLL
+    for (int p = 0; p < P; ++p) {
+      sum[j * P + p] = V::fma(v, Kv::template first<V>(key[p] + Kv::size * c, end - c), sum[j * P + p]);
+    }
+  }
+}
+// Adds the chunks behind the first one. Not inlined: heads of more than 256 elements are rare, and their loop beside the other
+// costs registers.
+template <class V, class Kv, int P, int Q>
+__attribute__((noinline)) static void add_further_chunks(const char* const* key, const float* const* q, uint32_t dim,
+                                                         typename V::F* total) {
+  for (uint32_t c = 256; c < dim; c += 256) {
     typename V::F sum[P * Q];
-    BN_UNROLL
-    for (int i = 0; i < P * Q; ++i) sum[i] = V::zero();
-    uint32_t d = c;
-    for (; d < full; d += 16) {
-      typename V::F k[P];
-      BN_UNROLL
-      for (int p = 0; p < P; ++p) k[p] = Kv::template get<V>(key[p] + Kv::size * d);
-      BN_UNROLL
-      for (int j = 0; j < Q; ++j) {
-        const auto v = V::load(q[j] + d);
-        BN_UNROLL
-        for (int p = 0; p < P; ++p) sum[j * P + p] = V::fma(v, k[p], sum[j * P + p]);
-      }
-    }
-    if (d < end) {
-      BN_UNROLL
-      for (int j = 0; j < Q; ++j) {
-        const auto v = V::load_first(q[j] + d, end - d);
-        BN_UNROLL
-        for (int p = 0; p < P; ++p) {
-          sum[j * P + p] = V::fma(v, Kv::template first<V>(key[p] + Kv::size * d, end - d), sum[j * P + p]);
-        }
-      }
-    }
-    BN_UNROLL
+    chunk_lanes<V, Kv, P, Q>(key, q, c, dim - c < 256 ? dim : c + 256, sum);
     for (int i = 0; i < P * Q; ++i) total[i] = V::add(total[i], sum[i]);
   }
 }
@@ -92,7 +94,8 @@ static inline void score(const char* const* key, const float* const* q, uint32_t
 // Positions between the keys in work and the ones asked for.
 inline constexpr uint32_t kKeysAhead = 16;
 
-// e[p] = S16(q, key p) * scale for positions [begin, end) of a page and n <= Q queries; Q divides V::kScores. Given values, keys
+// e[p] = S16(q, key p) * scale for positions [begin, end) of a page and n <= Q queries; Q divides V::kScores. Some elements
+// behind them change, too. Given values, keys
 // further on and the values of the same positions are asked for meanwhile, into L2: rows of a head lie apart, which hardware
 // does not foresee (Zen 4, AVX2, one token, 4096 positions of f16: 14 GB/s against 7 without and 9 into L1).
 template <class V, class Kv, int Q>
@@ -111,14 +114,14 @@ static inline void score_positions(const bn_attn& a, const char* keys, const cha
         ask_for(values + (key[p] - keys), Kv::size * a.head_dim);
       }
     }
-    typename V::F sum[V::kScores];
-    score<V, Kv, P, Q>(key, q, a.head_dim, sum);
-    float folded[V::kScores];
-    V::fold_scores(sum, folded);
-    const uint32_t count = end - p0 < P ? end - p0 : P;
-    for (uint32_t j = 0; j < n; ++j) {
-      for (uint32_t p = 0; p < count; ++p) query[j].e[p0 + p] = folded[j * P + p] * a.scale;
-    }
+    typename V::F total[V::kScores];
+    chunk_lanes<V, Kv, P, Q>(key, q, 0, a.head_dim < 256 ? a.head_dim : 256, total);
+    BN_UNROLL
+    for (int i = 0; i < V::kScores; ++i) total[i] = V::add(V::zero(), total[i]);  // turns -0 into +0, as S16 does
+    if (a.head_dim > 256) add_further_chunks<V, Kv, P, Q>(key, q, a.head_dim, total);
+    float scores[V::kScores];
+    V::fold_scores(total, a.scale, scores);
+    for (uint32_t j = 0; j < n; ++j) std::memcpy(query[j].e + p0, scores + j * P, sizeof(float) * P);
   }
 }
 
@@ -148,9 +151,10 @@ static inline void soften(Query* query) {
 
 // ----------------------------------------------------------------------------------------------------- values
 // sum[j] += e_j[p] * value p over positions [begin, end), for N vectors of output elements (dims < 16: only the first dims).
+// Not inlined: beside other code gcc 12 keeps one of the sums in memory (half of the speed).
 template <class V, class Kv, int Q, int N>
-static inline void add_values(const char* values, uint64_t stride, const Query* query, uint32_t dims, uint32_t begin,
-                              uint32_t end, typename V::F (*sum)[N]) {
+__attribute__((noinline)) static void add_values(const char* values, uint64_t stride, const Query* query, uint32_t dims,
+                                                 uint32_t begin, uint32_t end, typename V::F (*sum)[N]) {
   typename V::F s[Q][N];
   BN_UNROLL
   for (int j = 0; j < Q; ++j) {
@@ -225,12 +229,15 @@ static inline void attend_page(const bn_attn& a, uint32_t page, uint64_t head, Q
   if (begin > end) end = begin;
   const char* keys = static_cast<const char*>(a.k[page]) + Kv::size * head * a.kv_stride_head;
   const char* values = static_cast<const char*>(a.v[page]) + Kv::size * head * a.kv_stride_head;
+  for (uint32_t j = 0; j < Q; ++j) {  // in rising order: what is written too far is written again
+    const uint32_t before = begin < query[j].end ? begin : query[j].end;
+    if (query[j].begin < before) score_positions<V, Kv, 1>(a, keys, nullptr, query + j, 1, query[j].begin, before);
+  }
   if (begin < end) score_positions<V, Kv, Q == 3 ? 4 : Q>(a, keys, cold ? values : nullptr, query, Q, begin, end);
   for (uint32_t j = 0; j < Q; ++j) {
     Query& q = query[j];
     if (q.begin == q.end) continue;
-    const uint32_t before = begin < q.end ? begin : q.end, after = end > q.begin ? end : q.begin;
-    if (q.begin < before) score_positions<V, Kv, 1>(a, keys, nullptr, query + j, 1, q.begin, before);
+    const uint32_t after = end > q.begin ? end : q.begin;
     if (after < q.end) score_positions<V, Kv, 1>(a, keys, nullptr, query + j, 1, after, q.end);
     soften<V>(&q);
   }
