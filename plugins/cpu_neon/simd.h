@@ -35,7 +35,7 @@ struct Neon {
   using F = Floats;
   using I = Ints;
   static constexpr int kScores = 4, kSums = 1;  // 16 registers of sums out of 32, here and below
-  static constexpr int kRows = 4, kTileRows = 2, kTileTokens = 2;
+  static constexpr int kTileRows = 2, kTileTokens = 2;
 
   static inline F load(const float* p) { return {vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}; }
   static inline void store(float* p, F x) {
@@ -92,6 +92,7 @@ struct Neon {
 
   static inline F set(float x) { return {vdupq_n_f32(x), vdupq_n_f32(x), vdupq_n_f32(x), vdupq_n_f32(x)}; }
   static inline F zero() { return set(0.0f); }
+  static inline void keep(F* x) { __asm__("" : "+w"(x->a), "+w"(x->b), "+w"(x->c), "+w"(x->d)); }
   static inline F add(F x, F y) {
     return each([](auto u, auto v) { return vaddq_f32(u, v); }, x, y);
   }
@@ -146,10 +147,10 @@ struct Neon {
     const float32x4_t four = fold_to_four(x);
     return vpadds_f32(vadd_f32(vget_low_f32(four), vget_high_f32(four)));
   }
-  static inline void fold_scores(const F* x, float* out) {
+  static inline void fold_scores(const F* x, float scale, float* out) {
     const float32x4_t first = fold_to_two(fold_to_four(x[0]), fold_to_four(x[1]));
     const float32x4_t second = fold_to_two(fold_to_four(x[2]), fold_to_four(x[3]));
-    vst1q_f32(out, vpaddq_f32(first, second));
+    vst1q_f32(out, vmulq_n_f32(vpaddq_f32(first, second), scale));
   }
   static inline float largest(F x) { return vmaxvq_f32(vmaxq_f32(vmaxq_f32(x.a, x.b), vmaxq_f32(x.c, x.d))); }
 
