@@ -127,19 +127,25 @@ static inline void finish_eight(const bn_matmul& a, uint32_t t, uint32_t r, uint
 // Rows [r, r + n), n <= 8, of every token; each group of tokens after the first finds them in L1. w: 8 rows.
 static inline void multiply_eight(const bn_matmul& a, uint32_t r, uint32_t n, const uint8_t* w, uint64_t stride) {
   const uint32_t groups = (a.w->cols + kGroup - 1) / kGroup;
-  __m256i dot[4];
   for (uint32_t t = 0; t < a.m;) {
     const int8_t* x = a.x + static_cast<uint64_t>(t) * a.x_stride;
-    const uint32_t left = a.m - t, tokens = left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    const uint32_t left = a.m - t, parts = (left + 4) / 5, tokens = (left + parts - 1) / parts;
+    __m256i dot[5];
     switch (tokens) {
-      case 4:
-        dot_tokens<4>(w, stride, groups, x, a.x_stride, dot);
+      case 1:
+        dot_tokens<1>(w, stride, groups, x, a.x_stride, dot);
         break;
       case 2:
         dot_tokens<2>(w, stride, groups, x, a.x_stride, dot);
         break;
+      case 3:
+        dot_tokens<3>(w, stride, groups, x, a.x_stride, dot);
+        break;
+      case 4:
+        dot_tokens<4>(w, stride, groups, x, a.x_stride, dot);
+        break;
       default:
-        dot_tokens<1>(w, stride, groups, x, a.x_stride, dot);
+        dot_tokens<5>(w, stride, groups, x, a.x_stride, dot);
         break;
     }
     for (uint32_t i = 0; i < tokens; ++i) finish_eight(a, t + i, r, n, dot[i]);
@@ -163,7 +169,7 @@ static constexpr uint32_t kBundle = 16;      // rows of a register
 static constexpr uint32_t kMaxBundles = 4;   // 64 rows
 static constexpr uint32_t kMaxSteps = 96;    // of four columns; codes: 24 KB, in L1 beside x of two tiles
 static constexpr uint32_t kMaxTokens = 512;  // sums: 128 KB, in L2
-static constexpr uint32_t kFewTokens = 8;
+static constexpr uint32_t kFewTokens = 16;
 static constexpr int kTile = 6;  // tokens
 
 struct Tiles {
@@ -229,7 +235,7 @@ static inline void finish(const __m512i (*s)[Bundles], const Results& out) {
     for (uint32_t i = 0; i < Bundles; ++i) {
       const __m512 scale = _mm512_mul_ps(x_scale, _mm512_load_ps(out.w_scale + kBundle * i));
       const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(s[t][i], x_sum)), scale);
-      if (kBundle * i < out.rows) Avx512::store_first(out.y + t * out.y_stride + kBundle * i, out.rows - kBundle * i, y);
+      Avx512::store_first(out.y + t * out.y_stride + kBundle * i, out.rows - kBundle * i, y);
     }
   }
 }

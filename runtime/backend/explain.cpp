@@ -1,10 +1,10 @@
 // backend/explain.cpp - asks the devices, lets the policy decide, prints both.
 #include "backend/explain.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "backend/device.h"
+#include "backend/layouts.h"
 
 namespace bitnet::backend {
 namespace {
@@ -14,23 +14,6 @@ using Json = nlohmann::ordered_json;
 using Accepts = int32_t(BN_CALL*)(bn_device*, const bn_tensor*);
 
 const char* answer_name(int32_t answer) { return answer == BN_NATIVE ? "native" : answer == BN_PACK ? "pack" : "no"; }
-
-// The layout every plugin takes.
-const bn_format& t2() {
-  static const bn_format format = [] {
-    static constexpr uint8_t kFingerprint[16] = BN_FINGERPRINT_T2;
-    bn_format f{};
-    f.struct_size = sizeof f;
-    f.bits_num = 2;
-    f.bits_den = 1;
-    f.align = f.tile_rows = 1;
-    f.tile_cols = 4;
-    std::copy_n("bn.t2", 6, f.id);
-    std::copy_n(kFingerprint, 16, f.fingerprint);
-    return f;
-  }();
-  return format;
-}
 
 // What one device says about one shape; "convert": takes it as bn.t2 only.
 struct ShapeAnswer {
@@ -54,7 +37,7 @@ std::string ask(Accepts accepts, bn_device* device, const MatrixShape& shape) {
   w.n_scales = 1;
   w.format = shape.format;
   if (const int32_t answer = accepts(device, &w); answer != BN_NO) return answer_name(answer);
-  w.format = &t2();
+  w.format = &format_t2();
   return accepts(device, &w) == BN_NO ? "no" : "convert";
 }
 

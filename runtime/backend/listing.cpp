@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "backend/device.h"
+#include "backend/layouts.h"
 #include "base/error.h"
 
 namespace bitnet::backend {
@@ -28,19 +29,6 @@ constexpr std::array<NamedDtype, 9> kDenseDtypes = {{{BN_DT_F32, "f32"},
                                                      {BN_DT_Q4_K, "q4_K"},
                                                      {BN_DT_Q5_K, "q5_K"},
                                                      {BN_DT_Q6_K, "q6_K"}}};
-
-bn_format two_bit_format(const char* id, uint32_t tile_cols, const uint8_t (&fingerprint)[16]) {
-  bn_format format{};
-  format.struct_size = sizeof format;
-  format.bits_num = 2;
-  format.bits_den = 1;
-  format.align = 1;
-  format.tile_rows = 1;
-  format.tile_cols = tile_cols;
-  std::copy_n(id, std::char_traits<char>::length(id) + 1, format.id);
-  std::copy_n(fingerprint, 16, format.fingerprint);
-  return format;
-}
 
 // A matrix of the size that models have, without data: the question is only whether such a thing is taken.
 bn_tensor question(uint32_t role, uint32_t dtype, const bn_format* format) {
@@ -70,10 +58,8 @@ std::string answer(Accepts accepts, bn_device* device, const bn_format& format) 
 }
 
 void ask_ternary(Accepts accepts, bn_device* device, WeightFormats& formats) {
-  static constexpr uint8_t kI2s128[16] = BN_FINGERPRINT_I2S128;
-  static constexpr uint8_t kT2[16] = BN_FINGERPRINT_T2;
-  formats.i2s128 = answer(accepts, device, two_bit_format("bn.i2s128", 128, kI2s128));
-  formats.t2 = answer(accepts, device, two_bit_format("bn.t2", 4, kT2));
+  formats.i2s128 = answer(accepts, device, format_i2s128());
+  formats.t2 = answer(accepts, device, format_t2());
 }
 
 WeightFormats ask_formats(const Plugin& plugin) {

@@ -1,9 +1,9 @@
 // backend/ops.h - one op of the graph: split its range over the thread team, call the plugin's function or the portable one.
 //
-// Every member of the team calls the same methods in the same order (one parallel region per step). An op with little to do (one
-// token's norm) is done by member 0 alone; the others go on to the next op that is shared and meet there. A shared op ends with
-// a barrier, so its results are visible to all members; bit_linear groups share one. Once an op has failed, or the step was
-// cancelled, later ops do nothing but meet at the barriers; the caller looks at status() when the region is over.
+// Every member of the team calls the same methods in the same order (one parallel region per step). An op with little to do
+// (one token's norm) is done by member 0 alone; the others go on to the next op that is shared and meet there. A shared op ends
+// with a barrier, so its results are visible to all members; bit_linear groups share one. Once an op has failed, or the step
+// was cancelled, later ops do nothing but meet at the barriers; the caller looks at status() when the region is over.
 //
 // Shapes are in the words of the graph: T tokens of the batch. Every tensor is row major, strides in elements.
 #pragma once
@@ -165,11 +165,11 @@ void Ops::split(uint32_t member, const char* name, uint32_t n, uint32_t granule,
   if (!may_start(member, name)) return;
   // A piece is a share of what is left: large ones first, for long runs in memory, small ones at the end, so that members
   // finish together, even one that loses its core for a moment.
-  const uint32_t least = (n / (32 * team_.size()) / granule + 1) * granule;
+  const uint32_t least = (n / (16 * team_.size()) / granule + 1) * granule;
   std::atomic<uint32_t>& next = counters_[op % kCounters].next;
   uint32_t begin = next.load(std::memory_order_relaxed);
   while (begin < n) {
-    const uint32_t part = team_.size() == 1 ? n : (n - begin) / (2 * team_.size()) / granule * granule;
+    const uint32_t part = team_.size() == 1 ? n : 3 * (n - begin) / (4 * team_.size()) / granule * granule;
     const uint32_t end = std::min(n, begin + std::max(part, least));
     if (!next.compare_exchange_weak(begin, end, std::memory_order_relaxed)) continue;
     if (!run_piece(member, name, begin, end, f)) return;

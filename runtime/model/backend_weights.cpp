@@ -10,6 +10,7 @@
 #include <span>
 #include <utility>
 
+#include "backend/layouts.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sha256.h"
@@ -134,7 +135,7 @@ class Preparation {
     bn_tensor& w = plan.source;
     int32_t answer = matrix.in_place() ? accepts(w) : BN_NO;
     if (answer == BN_NO) {
-      w.format = &format_t2();
+      w.format = &backend::format_t2();
       w.data = nullptr;
       w.bytes = t2_row_bytes(w) * w.rows;
       w.flags = 0;
@@ -178,8 +179,8 @@ class Preparation {
       converted |= p.way == Way::kConvert;
     }
     std::string text;
-    if (from_t2) text += "t2 " + layout_fingerprint(ops_, format_t2()) + "\n";
-    if (in_place) text += "i2s128 " + layout_fingerprint(ops_, format_i2s128()) + "\n";
+    if (from_t2) text += "t2 " + layout_fingerprint(ops_, backend::format_t2()) + "\n";
+    if (in_place) text += "i2s128 " + layout_fingerprint(ops_, backend::format_i2s128()) + "\n";
     if (converted) text += "bn.t2\n";
     return sha256_hex({reinterpret_cast<const uint8_t*>(text.data()), text.size()}).substr(0, 32);
   }

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <set>
 
+#include "backend/layouts.h"
 #include "base/error.h"
 #include "bitnet/kit/ternary.hpp"
 #include "gguf/float_formats.h"
@@ -15,19 +16,6 @@
 
 namespace bitnet::model {
 namespace {
-
-bn_format make_format(const char* id, uint32_t tile_cols, const uint8_t (&fingerprint)[16]) {
-  bn_format format{};
-  format.struct_size = sizeof format;
-  format.bits_num = 2;
-  format.bits_den = 1;
-  format.align = 1;
-  format.tile_rows = 1;
-  format.tile_cols = tile_cols;
-  std::snprintf(format.id, sizeof format.id, "%s", id);
-  std::copy(fingerprint, fingerprint + 16, format.fingerprint);
-  return format;
-}
 
 // Collects what is wrong with the set of tensors, to be told in one message.
 class Problems {
@@ -143,7 +131,7 @@ Matrix TensorSet::matrix(const std::string& stem, uint32_t role, uint32_t layer,
   m.tensor.dtype = BN_DT_TERNARY;
   m.tensor.rows = rows;
   m.tensor.cols = cols;
-  m.tensor.format = in_place ? &format_i2s128() : &format_t2();
+  m.tensor.format = in_place ? &backend::format_i2s128() : &backend::format_t2();
   m.tensor.data = in_place ? m.source->data : nullptr;
   m.tensor.bytes = in_place ? static_cast<uint64_t>(rows) * cols / 4 : static_cast<uint64_t>(rows) * ((cols + 3) / 4);
   m.tensor.flags = in_place ? BN_TENSOR_PERSISTENT : 0;
@@ -220,16 +208,6 @@ Layer read_layer(TensorSet& set, uint32_t n, const bn_arch& arch) {
 }
 
 }  // namespace
-
-const bn_format& format_t2() {
-  static const bn_format format = make_format("bn.t2", 4, BN_FINGERPRINT_T2);
-  return format;
-}
-
-const bn_format& format_i2s128() {
-  static const bn_format format = make_format("bn.i2s128", 128, BN_FINGERPRINT_I2S128);
-  return format;
-}
 
 std::vector<backend::MatrixShape> matrix_shapes(const Weights& weights) {
   std::vector<backend::MatrixShape> shapes;

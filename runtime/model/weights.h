@@ -50,9 +50,6 @@ struct Weights {
 // The ternary matrices of the model by shape and layout, in the order of their first appearance.
 std::vector<backend::MatrixShape> matrix_shapes(const Weights& weights);
 
-const bn_format& format_t2();
-const bn_format& format_i2s128();
-
 // check_tensors: also scan embeddings and head for NaN and infinity.
 Weights read_weights(const gguf::File& file, const Config& config, bool check_tensors);
 

@@ -81,6 +81,7 @@ const Defect kDefects[] = {
     {kOps, "past_scratch", "matmul.slices", "bytes just outside scratch"},
     {kOps, "writes_x", "matmul.slices", "byte 0 of x"},
     {kOps, "all_rows", "matmul.slices", "outside the range of the call"},
+    {kOps, "approximate_all_rows", "matmul.slices", "outside the range of the call"},
     {kOps, "empty_range_writes", "matmul.empty_range", "outside the range of the call"},
     {kOps, "scratch_is_zero", "matmul.scratch_is_garbage", kReal},
     {kOps, "remembers", "matmul.replay", kReal},

@@ -1,5 +1,6 @@
 // mutants/format_mutants.cpp - defects of accepts(), pack_size(), pack(), and of the device.
 #include <cstring>
+#include <vector>
 
 #include "bitnet/kit/plugin.hpp"
 #include "mutants.h"

@@ -117,6 +117,11 @@ bn_status writes_x(bn_device* d, const bn_matmul* a, uint32_t row0, uint32_t row
 bn_status all_rows(bn_device* d, const bn_matmul* a, uint32_t row0, uint32_t row1, void* s) {
   return row0 < row1 ? correct(d, a, 0, a->w->rows, s) : BN_OK;
 }
+void approximate_all_rows(bn_device& d) {
+  d.table.numerics = BN_APPROX_1;
+  d.table.tolerance = 1e-2f;
+  d.table.matmul = all_rows;
+}
 bn_status empty_range_writes(bn_device* d, const bn_matmul* a, uint32_t row0, uint32_t row1, void* s) {
   return correct(d, a, row0, row0 == row1 ? row0 + 1 : row1, s);
 }
@@ -210,6 +215,7 @@ const Mutant kMatmulMutants[] = {{"int16_accumulator", with<int16_accumulator>},
                                  {"past_scratch", with<past_scratch>},
                                  {"writes_x", with<writes_x>},
                                  {"all_rows", with<all_rows>},
+                                 {"approximate_all_rows", approximate_all_rows},
                                  {"empty_range_writes", with<empty_range_writes>},
                                  {"scratch_is_zero", with<scratch_is_zero>},
                                  {"remembers", with<remembers>},

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <cstdlib>
 
 #include "gguf/reader.h"
 #include "unit/gguf/files.h"
@@ -10,13 +9,10 @@
 namespace bitnet::gguf {
 namespace {
 
-std::string vocabulary(const std::string& name) {
-  const char* shared = std::getenv("BITNET_SHARED_DIR");
-  return std::string(shared != nullptr ? shared : BITNET_SHARED_DIR) + "/data/tokenizers/" + name;
-}
+std::string vocabulary(const std::string& name) { return std::string(BITNET_SHARED_DIR) + "/data/tokenizers/" + name; }
 
 #define SKIP_WITHOUT(path) \
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << (path) << " is not there; set BITNET_SHARED_DIR"
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << (path) << " is not there; see BITNET_SHARED_DIR"
 
 TEST(GgufVocabulary, F18_the_published_2b4t_vocabulary_has_24_keys_and_is_complete) {
   const std::string path = vocabulary("vocab-2b4t-as-published.gguf");

@@ -115,9 +115,8 @@ static inline void score_positions(const bn_attn& a, const char* keys, const cha
       }
     }
     typename V::F total[V::kScores];
+    // Without the 0 that S16 starts from: it makes +0 of a score of -0, and both weigh the same.
     chunk_lanes<V, Kv, P, Q>(key, q, 0, a.head_dim < 256 ? a.head_dim : 256, total);
-    BN_UNROLL
-    for (int i = 0; i < V::kScores; ++i) total[i] = V::add(V::zero(), total[i]);  // turns -0 into +0, as S16 does
     if (a.head_dim > 256) add_further_chunks<V, Kv, P, Q>(key, q, a.head_dim, total);
     float scores[V::kScores];
     V::fold_scores(total, a.scale, scores);
