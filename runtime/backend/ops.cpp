@@ -52,13 +52,13 @@ void Ops::fail(const char* name, bn_status status) {
 }
 
 template <class F>
-void Ops::share_grid(uint32_t member, const char* name, uint32_t columns, uint32_t granule, uint32_t width, F&& f) {
+void Ops::run_grid(uint32_t member, const char* name, uint32_t columns, uint32_t granule, uint32_t width, F&& f) {
   if (n_tokens_ >= 2 * team_.size()) {
-    share(member, name, n_tokens_, 1, false,
-          [&](uint32_t t0, uint32_t t1, void* scratch) { return f(t0, t1, 0u, columns, scratch); });
+    run(member, name, n_tokens_, 1, false,
+        [&](uint32_t t0, uint32_t t1, void* scratch) { return f(t0, t1, 0u, columns, scratch); });
   } else {
-    share(member, name, columns, granule, alone(columns * width),
-          [&](uint32_t c0, uint32_t c1, void* scratch) { return f(0u, n_tokens_, c0, c1, scratch); });
+    run(member, name, columns, granule, alone(columns * width),
+        [&](uint32_t c0, uint32_t c1, void* scratch) { return f(0u, n_tokens_, c0, c1, scratch); });
   }
 }
 
@@ -78,15 +78,15 @@ void Ops::rms_norm(uint32_t member, const char* name, Activations y, Activations
       sizeof(bn_norm), n,       eps,     x.stride, y.stride, 0, x.data + static_cast<uint64_t>(row0) * x.stride, gain,
       y.data,          nullptr, nullptr, nullptr};
   const uint32_t rows = n_tokens_ - row0;
-  share(member, name, rows, 1, rows == 1,
-        [&](uint32_t v0, uint32_t v1, void* scratch) { return table_.norm(device_, &args, v0, v1, scratch); });
+  run(member, name, rows, 1, rows == 1,
+      [&](uint32_t v0, uint32_t v1, void* scratch) { return table_.norm(device_, &args, v0, v1, scratch); });
 }
 
 void Ops::quantize(uint32_t member, const char* name, Quantized y, Activations x, const float* gain, uint32_t n, float eps) {
   const bn_norm args{sizeof(bn_norm), n,    gain ? eps : -1.0f, x.stride, 0, y.stride, x.data, gain, nullptr, y.codes,
                      y.scale,         y.sum};
-  share(member, name, n_tokens_, 1, n_tokens_ == 1,
-        [&](uint32_t v0, uint32_t v1, void* scratch) { return table_.norm(device_, &args, v0, v1, scratch); });
+  run(member, name, n_tokens_, 1, n_tokens_ == 1,
+      [&](uint32_t v0, uint32_t v1, void* scratch) { return table_.norm(device_, &args, v0, v1, scratch); });
 }
 
 void Ops::bit_linear(uint32_t member, Quantized x, std::initializer_list<LinearCall> calls) {
@@ -96,7 +96,7 @@ void Ops::bit_linear(uint32_t member, Quantized x, std::initializer_list<LinearC
     const Linear& linear = *call.linear;
     const bn_matmul args{sizeof(bn_matmul), n_tokens_, &linear.weight, linear.packed, x.codes,
                          x.scale,           x.sum,     call.y.data,    x.stride,      call.y.stride};
-    split(member, linear.name, linear.weight.rows, granule,
+    share(member, linear.name, linear.weight.rows, granule,
           [&](uint32_t r0, uint32_t r1, void* scratch) { return table_.matmul(device_, &args, r0, r1, scratch); });
   }
   team_.barrier();
@@ -106,30 +106,30 @@ void Ops::rope(uint32_t member, const char* name, Activations x, bn_rope args) {
   args.struct_size = sizeof args;
   args.x = x.data;
   args.x_stride = x.stride;
-  share_grid(member, name, args.n_heads, 1, args.head_dim,
-             [&](uint32_t t0, uint32_t t1, uint32_t h0, uint32_t h1, void* scratch) {
-               return table_.rope(device_, &args, t0, t1, h0, h1, scratch);
-             });
+  run_grid(member, name, args.n_heads, 1, args.head_dim,
+           [&](uint32_t t0, uint32_t t1, uint32_t h0, uint32_t h1, void* scratch) {
+             return table_.rope(device_, &args, t0, t1, h0, h1, scratch);
+           });
 }
 
 void Ops::attention(uint32_t member, const char* name, const bn_attn& args) {
   // One unit is the query heads of one KV head: they share its keys and values.
   const uint32_t group = args.n_heads / args.n_kv_heads;
-  share_grid(member, name, args.n_heads, group, args.head_dim * (args.pos0 + n_tokens_),
-             [&](uint32_t t0, uint32_t t1, uint32_t h0, uint32_t h1, void* scratch) {
-               return table_.attention(device_, &args, t0, t1, h0, h1, scratch);
-             });
+  run_grid(member, name, args.n_heads, group, args.head_dim * (args.pos0 + n_tokens_),
+           [&](uint32_t t0, uint32_t t1, uint32_t h0, uint32_t h1, void* scratch) {
+             return table_.attention(device_, &args, t0, t1, h0, h1, scratch);
+           });
 }
 
 void Ops::glu(uint32_t member, const char* name, Activations y, Activations gate, Activations up, uint32_t act, uint32_t n) {
   const bn_glu args{sizeof(bn_glu), act, gate.stride, up.stride, y.stride, 0, gate.data, up.data, y.data};
-  share_grid(member, name, n, 64, 1, [&](uint32_t t0, uint32_t t1, uint32_t c0, uint32_t c1, void* scratch) {
+  run_grid(member, name, n, 64, 1, [&](uint32_t t0, uint32_t t1, uint32_t c0, uint32_t c1, void* scratch) {
     return table_.glu(device_, &args, t0, t1, c0, c1, scratch);
   });
 }
 
 void Ops::add(uint32_t member, const char* name, Activations x, Activations y, uint32_t n) {
-  share_grid(member, name, n, 64, 1, [&](uint32_t t0, uint32_t t1, uint32_t c0, uint32_t c1, void*) {
+  run_grid(member, name, n, 64, 1, [&](uint32_t t0, uint32_t t1, uint32_t c0, uint32_t c1, void*) {
     for (uint32_t t = t0; t < t1; ++t) {
       float* a = x.data + static_cast<uint64_t>(t) * x.stride;
       const float* b = y.data + static_cast<uint64_t>(t) * y.stride;
@@ -139,12 +139,15 @@ void Ops::add(uint32_t member, const char* name, Activations x, Activations y, u
   });
 }
 
+bn_status Ops::dense_rows(const bn_dense& args, uint32_t row0, uint32_t row1, void* scratch) const {
+  const bool known = (table_.dense_dtypes >> args.w->dtype & 1) != 0;
+  return (known ? table_.dense : bn_portable_kernels()->dense)(device_, &args, row0, row1, scratch);
+}
+
 void Ops::dense(uint32_t member, const char* name, Activations y, const bn_tensor& weight, Activations x, uint32_t rows) {
   const bn_dense args{sizeof(bn_dense), rows, &weight, x.data, y.data, x.stride, y.stride};
-  const bool known = (table_.dense_dtypes >> weight.dtype & 1) != 0;
-  const auto function = known ? table_.dense : bn_portable_kernels()->dense;
-  share(member, name, weight.rows, table_.row_granule, false,
-        [&](uint32_t r0, uint32_t r1, void* scratch) { return function(device_, &args, r0, r1, scratch); });
+  run(member, name, weight.rows, table_.row_granule, false,
+      [&](uint32_t r0, uint32_t r1, void* scratch) { return dense_rows(args, r0, r1, scratch); });
 }
 
 }  // namespace bitnet::backend

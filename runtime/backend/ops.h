@@ -81,23 +81,26 @@ class Ops {
   // f(token) for every token of the batch; for work that no plugin does (KV store).
   template <class F>
   void each_token(uint32_t member, const char* name, F&& f) {
-    share(member, name, n_tokens_, 1, n_tokens_ == 1, [&](uint32_t begin, uint32_t end, void*) {
+    run(member, name, n_tokens_, 1, n_tokens_ == 1, [&](uint32_t begin, uint32_t end, void*) {
       for (uint32_t t = begin; t < end; ++t) f(t);
       return BN_OK;
     });
   }
+  // f(begin, end, scratch) -> bn_status on pieces of [0, n) whose starts are multiples of granule, shared by the members. No
+  // barrier follows: the caller sees to one before results of others are read, and after at most a handful of these.
+  template <class F>
+  void share(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f);
+
+  // The function that dense() calls, for rows [row0, row1) of args.w.
+  bn_status dense_rows(const bn_dense& args, uint32_t row0, uint32_t row1, void* scratch) const;
 
  private:
-  // f(begin, end, scratch) -> bn_status on pieces of [0, n) whose starts are multiples of granule, shared by the members. No
-  // barrier at its end.
+  // A whole op: alone, f(0, n, scratch) on member 0, or share() and a barrier.
   template <class F>
-  void split(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f);
-  // A whole op: alone, f(0, n, scratch) on member 0, or split() and a barrier.
-  template <class F>
-  void share(uint32_t member, const char* name, uint32_t n, uint32_t granule, bool alone, F&& f);
+  void run(uint32_t member, const char* name, uint32_t n, uint32_t granule, bool alone, F&& f);
   // The same over tokens x columns, `width` floats to a column: pieces of tokens when there are enough, else of columns.
   template <class F>
-  void share_grid(uint32_t member, const char* name, uint32_t columns, uint32_t granule, uint32_t width, F&& f);
+  void run_grid(uint32_t member, const char* name, uint32_t columns, uint32_t granule, uint32_t width, F&& f);
   // Floats of an op that one member is done with before two have met.
   static constexpr uint32_t kAlone = 8192;
   bool alone(uint32_t width) const { return static_cast<uint64_t>(n_tokens_) * width <= kAlone; }
@@ -115,7 +118,7 @@ class Ops {
   std::atomic<bn_status> status_{BN_OK};
   std::atomic<const char*> failed_op_{""};
 
-  // Next free piece of each of the last ops; see split().
+  // Next free piece of each of the last ops; see share().
   static constexpr uint32_t kCounters = 64;
   struct alignas(64) Counter {
     std::atomic<uint32_t> next{0};
@@ -153,7 +156,7 @@ bool Ops::run_piece(uint32_t member, const char* name, uint32_t begin, uint32_t 
 }
 
 template <class F>
-void Ops::split(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f) {
+void Ops::share(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f) {
   Sequence& sequence = sequence_[member];
   if (sequence.apart) {
     team_.barrier();
@@ -178,9 +181,9 @@ void Ops::split(uint32_t member, const char* name, uint32_t n, uint32_t granule,
 }
 
 template <class F>
-void Ops::share(uint32_t member, const char* name, uint32_t n, uint32_t granule, bool alone, F&& f) {
+void Ops::run(uint32_t member, const char* name, uint32_t n, uint32_t granule, bool alone, F&& f) {
   if (!alone) {
-    split(member, name, n, granule, f);
+    share(member, name, n, granule, f);
     return team_.barrier();
   }
   sequence_[member].apart = true;

@@ -48,4 +48,11 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<uint8_t*>(data_), size_);
 }
 
+void MappedFile::release(const void* begin, uint64_t bytes) const {
+  constexpr uint64_t kPage = 4096;
+  const uint64_t offset = static_cast<uint64_t>(static_cast<const uint8_t*>(begin) - data_);
+  const uint64_t first = (offset + kPage - 1) / kPage * kPage, end = (offset + bytes) / kPage * kPage;
+  if (first < end) ::madvise(const_cast<uint8_t*>(data_) + first, end - first, MADV_DONTNEED);
+}
+
 }  // namespace bitnet

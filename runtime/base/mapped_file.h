@@ -23,6 +23,10 @@ class MappedFile {
   uint64_t size() const { return size_; }
   const std::string& path() const { return path_; }
 
+  // Whole pages within [begin, begin + bytes), which must lie in the file, no longer count as memory of this process. They stay
+  // in the page cache and come back when they are read.
+  void release(const void* begin, uint64_t bytes) const;
+
  private:
   std::string path_;
   const uint8_t* data_ = nullptr;

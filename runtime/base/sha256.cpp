@@ -8,15 +8,38 @@
 
 namespace bitnet {
 
-std::string sha256_hex(std::span<const uint8_t> bytes) {
+namespace {
+
+void check(int result) {
+  if (result != 1) fail(ErrorKind::kFailure, "cannot compute a SHA-256");
+}
+
+}  // namespace
+
+struct Sha256::State {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  ~State() { EVP_MD_CTX_free(context); }
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) { check(EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr)); }
+
+Sha256::~Sha256() = default;
+
+void Sha256::add(std::span<const uint8_t> bytes) { check(EVP_DigestUpdate(state_->context, bytes.data(), bytes.size())); }
+
+std::string Sha256::hex() {
   uint8_t digest[EVP_MAX_MD_SIZE];
   unsigned length = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest, &length, EVP_sha256(), nullptr) != 1) {
-    fail(ErrorKind::kFailure, "cannot compute a SHA-256");
-  }
+  check(EVP_DigestFinal_ex(state_->context, digest, &length));
   std::string hex;
   for (unsigned i = 0; i < length; ++i) hex += fmt::format("{:02x}", digest[i]);
   return hex;
+}
+
+std::string sha256_hex(std::span<const uint8_t> bytes) {
+  Sha256 hash;
+  hash.add(bytes);
+  return hash.hex();
 }
 
 }  // namespace bitnet

@@ -1,4 +1,4 @@
-// base/state_file.cpp - read whole, write aside, rename; flock on a file beside it.
+// base/state_file.cpp - read whole, replace whole; flock on a file beside it.
 #include "base/state_file.h"
 
 #include <fcntl.h>
@@ -12,6 +12,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+
+#include "base/replace_file.h"
 
 namespace bitnet {
 namespace {
@@ -48,16 +50,6 @@ class Descriptor {
  private:
   int fd_;
 };
-
-bool write_all(int fd, const std::string& text) {
-  for (size_t done = 0; done < text.size();) {
-    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    done += static_cast<size_t>(n);
-  }
-  return ::fsync(fd) == 0;
-}
 
 }  // namespace
 
@@ -115,11 +107,7 @@ bool StateFile::update(const std::function<void(json&)>& f) const {
   const std::string text =
       json{{"version", version_}, {"content", std::move(content)}}.dump(1, ' ', false, json::error_handler_t::replace);
   if (text.size() > kMaxBytes) return false;
-  const std::string aside = fmt::format("{}.{}", path_, ::getpid());
-  const Descriptor file(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  const bool kept = file.get() >= 0 && write_all(file.get(), text) && std::rename(aside.c_str(), path_.c_str()) == 0;
-  if (!kept && file.get() >= 0) ::unlink(aside.c_str());
-  return kept;
+  return replace_file(path_, text, 0600);
 }
 
 }  // namespace bitnet

@@ -3,12 +3,15 @@
 
 #include <string>
 
+#include "benchmark/results.h"
 #include "bitnet.h"
 #include "cli/options.h"
 
 namespace bitnet::cli {
 
 int run_command(const RunOptions& options);
+int benchmark_command(const BenchmarkOptions& options);
+int analyze_command(const AnalyzeOptions& options);
 int backends_command(const BackendsOptions& options);
 int tokenize_command(const TokenizeOptions& options);
 int detokenize_command(const DetokenizeOptions& options);
@@ -25,6 +28,10 @@ std::string find_model(const std::optional<std::string>& named);
 backend::DiscoveryOptions discovery_options(const PluginOptions& options);
 // What the policy decides from, with measured scores where they matter.
 backend::PolicyInput policy_input(const backend::Registry& registry, const ComputeOptions& options, const model::Model& model);
+// The JSON for the mock's open(): its mode, tier and faults.
+std::string mock_device_options(const MockOptions& mock);
+// What version_command() prints.
+benchmark::BuildInfo build_info();
 uint32_t thread_count(const ComputeOptions& options);
 // Writes to standard output; Error{kFailure} when that fails (disk full, closed).
 void write_stdout(std::string_view text);

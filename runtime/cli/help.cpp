@@ -20,11 +20,8 @@ struct GroupTitle {
   std::string_view title;
 };
 constexpr GroupTitle kGroups[] = {
-    {Group::kModelAndText, "Model and text"},
-    {Group::kCompute, "Compute"},
-    {Group::kSampling, "Sampling"},
-    {Group::kOutput, "Output"},
-    {Group::kLogging, "Logging"},
+    {Group::kModelAndText, "Model and text"}, {Group::kBenchmark, "Benchmark"}, {Group::kCompute, "Compute"},
+    {Group::kSampling, "Sampling"},           {Group::kOutput, "Output"},       {Group::kLogging, "Logging"},
 };
 
 struct Example {
@@ -37,6 +34,11 @@ constexpr Example kExamples[] = {
     {kRun, "bitnet-run -m model.gguf -f story.txt -n 100", "text from a file"},
     {kRun, "bitnet-run --backend cpu_avx2,cpu_portable -p Hi", "only these backends"},
     {kRun, "bitnet-run --json -p Hi", "with all measurements"},
+    {kBenchmark, "bitnet-run benchmark -m model.gguf", "speed of a model"},
+    {kBenchmark, "bitnet-run benchmark -p 0 -n 64 -t 1,2", "by threads"},
+    {kBenchmark, "bitnet-run benchmark -d 0-4096+1024 -o json", "by depth"},
+    {kBenchmark, "bitnet-run benchmark --preset ac10", "CPU and GPU"},
+    {kAnalyze, "bitnet-run analyze-performance --results r --baseline b", "slower?"},
     {kBackends, "bitnet-run backends list", "what can compute here"},
     {kBackends, "bitnet-run backends rescan", "try all plugins anew"},
     {kTokenize, "bitnet-run tokenize -p \"Hello world\"", "text to token ids"},
@@ -54,6 +56,7 @@ constexpr ExitCode kExitCodes[] = {
     {2, "wrong usage, configuration or prompt"},
     {3, "model file invalid or unsupported, or the model produced unusable numbers"},
     {4, "no usable backend left, or backend forbidden by --no-fallback"},
+    {6, "performance gate failed, or had nothing to compare"},
     {15, "not enough memory"},
     {124, "--time-limit reached"},
     {130, "interrupted (Ctrl-C)"},

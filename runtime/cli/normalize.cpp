@@ -22,8 +22,8 @@ Token split(std::string_view argument) {
   return {argument.substr(0, equals), argument.substr(equals + 1), true};
 }
 
-const OptionRow* find_spelling(std::string_view spelling) {
-  return spelling.starts_with("--") ? find_long(spelling.substr(2)) : find_dash(spelling);
+const OptionRow* find_spelling(std::string_view spelling, Command command) {
+  return spelling.starts_with("--") ? find_long(spelling.substr(2), command) : find_dash(spelling, command);
 }
 
 [[noreturn]] void fail_unknown(std::string_view spelling, unsigned commands) {
@@ -35,7 +35,7 @@ const OptionRow* find_spelling(std::string_view spelling) {
 }
 
 const OptionRow& known_row(const Token& token, Command command) {
-  const OptionRow* row = find_spelling(token.spelling);
+  const OptionRow* row = find_spelling(token.spelling, command);
   if (row == nullptr) fail_unknown(token.spelling, command);
   if (!row->ready) fail(ErrorKind::kUsage, "{} is not supported in this version", token.spelling);
   if ((row->commands & command) == 0) {

@@ -10,15 +10,21 @@ namespace bitnet::cli {
 namespace {
 
 constexpr unsigned kText = kRun | kTokenize;
-constexpr unsigned kModel = kRun | kTokenize | kDetokenize;
-constexpr unsigned kPlugins = kRun | kBackends;
-constexpr unsigned kChoice = kRun | kBackends;  // which backend: of backends only for explain
-constexpr unsigned kReports = kRun | kBackends | kTokenize | kDetokenize | kVersion;
+constexpr unsigned kModel = kRun | kBenchmark | kTokenize | kDetokenize;
+constexpr unsigned kTokenizers = kRun | kTokenize | kDetokenize;
+constexpr unsigned kCompute = kRun | kBenchmark;
+constexpr unsigned kListing = kRun | kBackends;
+constexpr unsigned kPlugins = kRun | kBenchmark | kBackends;
+constexpr unsigned kChoice = kRun | kBenchmark | kBackends;  // which backend: of backends only for explain
+constexpr unsigned kReports = kRun | kBenchmark | kAnalyze | kBackends | kTokenize | kDetokenize | kVersion;
+constexpr unsigned kJson = kRun | kBenchmark | kBackends | kTokenize | kDetokenize | kVersion;
 constexpr unsigned kAll = kReports | kHelp;
 constexpr double kInt32 = 2147483647;
 
 constexpr CommandRow kCommands[] = {
     {"run", "infer", kRun, "one prompt, one answer (meant when no command is named)"},
+    {"benchmark", "bench", kBenchmark, "speed of backends on a model, beside what the machine could do"},
+    {"analyze-performance", "", kAnalyze, "compares results of benchmark with a baseline: exit 6 when something got slower"},
     {"backends", "plugins", kBackends, "the plugins found, with verdict and reason; explain MODEL: who would run it and why"},
     {"tokenize", "", kTokenize, "text to token ids"},
     {"detokenize", "", kDetokenize, "token ids to text"},
@@ -27,12 +33,9 @@ constexpr CommandRow kCommands[] = {
 };
 
 constexpr std::string_view kLaterCommands[] = {
-    "chat",        "serve",   "server",  "pull",      "list",
-    "ls",          "show",    "rm",      "verify",    "prune",
-    "validate",    "inspect", "bench",   "benchmark", "analyze-performance",
-    "perplexity",  "ppl",     "score",   "crossval",  "compare",
-    "quant-check", "batch",   "convert", "doctor",    "env",
-    "completion",
+    "chat",    "serve",       "server",   "pull",    "list",       "ls",  "show",       "rm",
+    "verify",  "prune",       "validate", "inspect", "perplexity", "ppl", "score",      "crossval",
+    "compare", "quant-check", "batch",    "convert", "doctor",     "env", "completion",
 };
 
 using K = ValueKind;
@@ -64,42 +67,91 @@ constexpr OptionRow kReadyRows[] = {
     {.name = "no-conversation", .dashes = "-no-cnv", .commands = kRun,
      .help = "one prompt, one answer; this version has nothing else"},
     {.name = "check-tensors", .commands = kRun, .help = "scan all weights for NaN, infinity and illegal codes before use"},
-    {.name = "strict-tokenizers", .commands = kModel, .environment = "BITNET_STRICT_TOKENIZERS",
+    {.name = "strict-tokenizers", .commands = kTokenizers, .environment = "BITNET_STRICT_TOKENIZERS",
      .help = "doubts about the tokenizer (guessed pre-tokenizer, missing roles) are errors"},
+
+    // Benchmark. Counts are lists of numbers and ranges: 1,2,4  1-8  1-8+2  1-8*2
+    {.name = "n-prompt", .aliases = "prompt-tokens", .dashes = "-p", .kind = K::kText, .value_name = "COUNTS",
+     .default_text = "512", .commands = kBenchmark, .group = G::kBenchmark, .everyday = true,
+     .help = "prompt tokens; 0: no such test; lists and ranges: 1,2,4 or 1-8*2 or 1-8+2"},
+    {.name = "n-gen", .aliases = "tokens", .dashes = "-n", .kind = K::kText, .value_name = "COUNTS", .default_text = "128",
+     .commands = kBenchmark, .group = G::kBenchmark, .everyday = true,
+     .help = "tokens one by one; 0: no such test"},
+    {.name = "prompt-gen", .dashes = "-pg", .kind = K::kText, .value_name = "P,G", .commands = kBenchmark,
+     .group = G::kBenchmark, .everyday = true, .repeatable = true,
+     .help = "P prompt tokens and then G one by one, timed together"},
+    {.name = "n-depth", .dashes = "-d", .kind = K::kText, .value_name = "COUNTS", .default_text = "0", .commands = kBenchmark,
+     .group = G::kBenchmark, .everyday = true,
+     .help = "tokens that are in the context before the timed ones"},
+    {.name = "repetitions", .aliases = "repeat", .dashes = "-r", .kind = K::kInteger, .value_name = "N", .default_text = "5",
+     .low = 1, .high = 1000, .commands = kBenchmark, .group = G::kBenchmark, .everyday = true,
+     .help = "of every test"},
+    {.name = "output", .dashes = "-o", .kind = K::kChoice, .value_name = "FORMAT", .choices = "md csv json jsonl",
+     .default_text = "md", .commands = kBenchmark, .group = G::kBenchmark, .everyday = true,
+     .help = "of standard output: md, csv, json, jsonl; --json is -o json"},
+    {.name = "output-err", .dashes = "-oe", .kind = K::kChoice, .value_name = "FORMAT", .choices = "none md csv json jsonl",
+     .default_text = "none", .commands = kBenchmark, .group = G::kBenchmark,
+     .help = "the same results once more on standard error: none, md, csv, json, jsonl"},
+    {.name = "preset", .kind = K::kChoice, .value_name = "NAME", .choices = "none ac10", .default_text = "none",
+     .commands = kBenchmark, .group = G::kBenchmark, .everyday = true,
+     .help = "ac10: prompts of 10, 50, 100, 200 tokens on the CPU and on the GPU"},
+    {.name = "delay", .kind = K::kReal, .value_name = "SECONDS", .default_text = "0", .low = 0, .high = 3600,
+     .commands = kBenchmark, .group = G::kBenchmark, .help = "rest before each repetition"},
+    {.name = "warmup", .commands = kBenchmark, .group = G::kBenchmark,
+     .help = "one run of each test before those that count; always done unless --no-warmup"},
+    {.name = "no-warmup", .commands = kBenchmark, .group = G::kBenchmark,
+     .help = "leave that run out"},
+    {.name = "results", .kind = K::kPath, .value_name = "FILE", .commands = kAnalyze, .group = G::kBenchmark, .everyday = true,
+     .repeatable = true,
+     .help = "what 'benchmark -o json' wrote; several are independent runs: a regression counts when all show it"},
+    {.name = "baseline", .kind = K::kPath, .value_name = "PATH", .commands = kAnalyze, .group = G::kBenchmark,
+     .everyday = true, .environment = "BITNET_BASELINE_DIR",
+     .help = "to compare with: a folder of baselines, one for each machine, build and model; or a file, also of results"},
+    {.name = "threshold", .kind = K::kReal, .value_name = "X", .default_text = "0.05", .low = 0, .high = 10,
+     .commands = kAnalyze, .group = G::kBenchmark, .everyday = true,
+     .help = "how much worse is a regression; 0.05: 5 %"},
+    {.name = "update", .commands = kAnalyze, .group = G::kBenchmark, .everyday = true,
+     .help = "if nothing got worse, keep the better of old and new as the baseline"},
+    {.name = "format", .kind = K::kChoice, .value_name = "FORMAT", .choices = "text json junit", .default_text = "text",
+     .commands = kAnalyze, .group = G::kBenchmark, .everyday = true,
+     .help = "of the report: text, json, junit"},
 
     // Compute
     {.name = "backend", .kind = K::kNames, .value_name = "LIST", .default_text = "auto", .commands = kChoice,
      .group = G::kCompute, .everyday = true,
-     .help = "X: try X first; X,Y: only these, in this order; auto: the configured list"},
+     .help = "X: try X first; X,Y: only these, in this order; auto: the configured list; benchmark: rows of each"},
     {.name = "gpu", .commands = kChoice, .group = G::kCompute, .stands_for = "backend", .stands_for_value = "cuda",
      .help = "same as --backend cuda"},
     {.name = "gpu-layers", .aliases = "n-gpu-layers", .dashes = "-ngl", .kind = K::kInteger, .value_name = "N", .low = -1,
      .high = kInt32, .commands = kChoice, .group = G::kCompute,
      .help = "0: no GPU backend; another number: prefer the GPU (a model is never split)"},
     {.name = "threads", .dashes = "-t", .kind = K::kInteger, .value_name = "N", .default_text = "0", .low = 0, .high = 1024,
-     .commands = kChoice, .group = G::kCompute, .everyday = true, .help = "worker threads; 0: usable physical cores"},
+     .commands = kChoice, .group = G::kCompute, .everyday = true, .help = "worker threads; 0: usable physical cores; benchmark: a list"},
     {.name = "no-fallback", .aliases = "strict", .commands = kChoice, .group = G::kCompute, .everyday = true,
      .help = "only the first backend of the list; otherwise exit 4"},
-    {.name = "list-backends", .commands = kPlugins, .group = G::kCompute, .everyday = true,
+    {.name = "list-backends", .commands = kListing, .group = G::kCompute, .everyday = true,
      .help = "show the plugins found and why some cannot run"},
-    {.name = "list-devices", .commands = kPlugins, .group = G::kCompute, .help = "show the devices of the usable plugins"},
+    {.name = "list-devices", .commands = kListing, .group = G::kCompute, .help = "show the devices of the usable plugins"},
     {.name = "kv-type", .aliases = "cache-type-k cache-type-v", .dashes = "-ctk -ctv", .kind = K::kChoice,
-     .value_name = "TYPE", .choices = "f32 f16", .default_text = "f32", .commands = kRun, .group = G::kCompute,
+     .value_name = "TYPE", .choices = "f32 f16", .default_text = "f32", .commands = kCompute, .group = G::kCompute,
      .help = "number type of the KV cache, keys and values alike: f32, f16"},
     {.name = "batch-size", .dashes = "-b", .kind = K::kInteger, .value_name = "N", .default_text = "2048", .low = 1,
-     .high = 1048576, .commands = kRun, .group = G::kCompute, .help = "prompt tokens given to a backend at once"},
+     .high = 1048576, .commands = kCompute, .group = G::kCompute, .help = "prompt tokens given to a backend at once"},
     {.name = "ubatch-size", .dashes = "-ub", .kind = K::kInteger, .value_name = "N", .default_text = "512", .low = 1,
-     .high = 1048576, .commands = kRun, .group = G::kCompute, .help = "of these, tokens computed in one step"},
+     .high = 1048576, .commands = kCompute, .group = G::kCompute, .help = "of these, tokens computed in one step"},
     {.name = "deterministic", .commands = kChoice, .group = G::kCompute, .environment = "BITNET_DETERMINISTIC",
      .help = "refuse backends whose results may differ from the exact arithmetic"},
-    {.name = "no-prepack-cache", .commands = kRun, .group = G::kCompute,
+    {.name = "head", .kind = K::kChoice, .value_name = "HOW", .choices = "auto full screened", .default_text = "auto",
+     .commands = kRun, .group = G::kCompute,
+     .help = "how the best tokens are found, with the same result: auto, full, screened (by an int8 copy of the output head)"},
+    {.name = "no-prepack-cache", .commands = kCompute, .group = G::kCompute,
      .help = "do not keep packed weights on disk for the next start"},
     {.name = "time-limit", .kind = K::kReal, .value_name = "SECONDS", .low = 0.001, .high = 31536000, .commands = kRun,
      .group = G::kCompute, .help = "stop after this time with exit code 124"},
     {.name = "isolate-backend", .aliases = "isolate", .commands = kRun, .group = G::kCompute,
      .help = "run backends in a process of their own, so that even a crash ends in fallback"},
     {.name = "hang-limit", .kind = K::kReal, .value_name = "SECONDS", .default_text = "5", .low = 0.1, .high = 86400,
-     .commands = kRun, .group = G::kCompute,
+     .commands = kCompute, .group = G::kCompute,
      .help = "without a sign of life for this long a backend counts as hanging; six times that while loading"},
     {.name = "plugin", .kind = K::kPath, .value_name = "FILE", .commands = kPlugins, .group = G::kCompute,
      .repeatable = true, .names_code = true, .help = "one more backend plugin"},
@@ -112,10 +164,10 @@ constexpr OptionRow kReadyRows[] = {
     {.name = "allow-mock", .commands = kChoice, .group = G::kCompute,
      .help = "let the mock backend answer, marked, when no real backend can"},
     {.name = "mock-mode", .kind = K::kChoice, .value_name = "MODE", .choices = "canned faithful", .default_text = "canned",
-     .commands = kRun, .group = G::kCompute, .help = "what the mock backend computes: canned, faithful"},
+     .commands = kCompute, .group = G::kCompute, .help = "what the mock backend computes: canned, faithful"},
     {.name = "mock-tier", .kind = K::kChoice, .value_name = "TIER", .choices = "kernels engine", .default_text = "kernels",
-     .commands = kRun, .group = G::kCompute, .help = "what the faithful mock offers: kernels, engine"},
-    {.name = "mock-faults", .kind = K::kPath, .value_name = "SCRIPT", .commands = kRun, .group = G::kCompute,
+     .commands = kCompute, .group = G::kCompute, .help = "what the faithful mock offers: kernels, engine"},
+    {.name = "mock-faults", .kind = K::kPath, .value_name = "SCRIPT", .commands = kCompute, .group = G::kCompute,
      .help = "faults for the mock backend to play, for example 'decode@37=lost'"},
     {.name = "backends", .kind = K::kNames, .value_name = "LIST", .default_text = "cuda,cpu", .commands = kChoice,
      .group = G::kCompute, .from_environment = false, .file_only = true,
@@ -150,7 +202,7 @@ constexpr OptionRow kReadyRows[] = {
      .group = G::kSampling, .everyday = true, .repeatable = true, .help = "stop before this text, at most 16 of 256 bytes"},
 
     // Output
-    {.name = "json", .commands = kReports, .group = G::kOutput, .everyday = true,
+    {.name = "json", .aliases = "json-output", .commands = kJson, .group = G::kOutput, .everyday = true,
      .help = "one JSON object on standard output instead of text"},
     {.name = "logits-out", .kind = K::kPath, .value_name = "FILE", .commands = kRun, .group = G::kOutput,
      .help = "write the logits of every step to a file"},
@@ -193,7 +245,7 @@ constexpr OptionRow kLaterRows[] = {
     later("hf-file", "-hff", kRun),
     later("hf-token", "-hft", kRun),
     later("revision", "", kRun),
-    later("tokenizer", "", kModel),
+    later("tokenizer", "", kTokenizers),
     later("system-prompt", "-sys", kRun),
     later("system-prompt-file", "-sysf", kRun),
     later("no-mmap", "", kRun),
@@ -254,7 +306,6 @@ constexpr OptionRow kLaterRows[] = {
     later("sha256"),
     later("force"),
     later("max-age-days"),
-    later("format"),
     later("quality"),
     later("chunks"),
     later("stride"),
@@ -264,19 +315,6 @@ constexpr OptionRow kLaterRows[] = {
     later("multiple-choice"),
     later("reference"),
     later("tolerance"),
-    later("output", "-o"),
-    later("output-err", "-oe"),
-    later("prompt-gen", "-pg"),
-    later("delay"),
-    later("no-warmup"),
-    later("warmup"),
-    later("prompt-tokens"),
-    later("repeat"),
-    later("json-output"),
-    later("results"),
-    later("baseline"),
-    later("threshold"),
-    later("update"),
     later("base-url"),
     later("concurrency"),
     later("shard"),
@@ -294,6 +332,18 @@ constexpr auto kRows = [] {
 bool contains_word(std::string_view list, std::string_view word) {
   const auto words = words_of(list);
   return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+// The first row of these commands that fits, else the first that fits.
+template <class Fits>
+const OptionRow* find_row(unsigned commands, const Fits& fits) {
+  const OptionRow* other = nullptr;
+  for (const OptionRow& row : kRows) {
+    if (!fits(row)) continue;
+    if ((row.commands & commands) != 0) return &row;
+    if (other == nullptr) other = &row;
+  }
+  return other;
 }
 
 }  // namespace
@@ -320,18 +370,13 @@ bool is_later_command(std::string_view word) {
   return std::find(std::begin(kLaterCommands), std::end(kLaterCommands), word) != std::end(kLaterCommands);
 }
 
-const OptionRow* find_long(std::string_view name) {
-  for (const OptionRow& row : kRows) {
-    if (!row.file_only && (row.name == name || contains_word(row.aliases, name))) return &row;
-  }
-  return nullptr;
+const OptionRow* find_long(std::string_view name, unsigned commands) {
+  return find_row(
+      commands, [&](const OptionRow& row) { return !row.file_only && (row.name == name || contains_word(row.aliases, name)); });
 }
 
-const OptionRow* find_dash(std::string_view spelling) {
-  for (const OptionRow& row : kRows) {
-    if (contains_word(row.dashes, spelling)) return &row;
-  }
-  return nullptr;
+const OptionRow* find_dash(std::string_view spelling, unsigned commands) {
+  return find_row(commands, [&](const OptionRow& row) { return contains_word(row.dashes, spelling); });
 }
 
 const OptionRow& option(std::string_view name) {

@@ -21,6 +21,8 @@ enum Command : unsigned {
   kDetokenize = 8,
   kVersion = 16,
   kHelp = 32,
+  kBenchmark = 64,
+  kAnalyze = 128,
 };
 
 struct CommandRow {
@@ -42,7 +44,7 @@ enum class ValueKind {
   kBias,     // ID+V or ID-V, comma-separated
 };
 
-enum class Group { kModelAndText, kCompute, kSampling, kOutput, kLogging };
+enum class Group { kModelAndText, kBenchmark, kCompute, kSampling, kOutput, kLogging };
 
 struct OptionRow {
   std::string_view name;          // the long name, without dashes
@@ -81,9 +83,10 @@ const CommandRow* find_command(std::string_view word);
 std::string_view command_name(Command command);
 bool is_later_command(std::string_view word);
 
-// By long name or alias, without dashes (file_only rows are not found); by single-dash spelling, with the dash.
-const OptionRow* find_long(std::string_view name);
-const OptionRow* find_dash(std::string_view spelling);
+// By long name or alias, without dashes (file_only rows are not found); by single-dash spelling, with the dash. Commands may
+// use one spelling for different options (-p, -n, -r); a row of one of `commands` comes first.
+const OptionRow* find_long(std::string_view name, unsigned commands = ~0U);
+const OptionRow* find_dash(std::string_view spelling, unsigned commands = ~0U);
 
 // The row whose name this is; the name must exist (a defect of ours otherwise: throws std::logic_error).
 const OptionRow& option(std::string_view name);

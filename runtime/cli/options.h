@@ -86,6 +86,7 @@ struct MockOptions {
 };
 
 enum class KvType { kF32, kF16 };
+enum class HeadChoice { kAuto, kFull, kScreened };
 
 struct ComputeOptions {
   int threads = 0;                    // 0: usable physical cores
@@ -101,6 +102,7 @@ struct ComputeOptions {
   bool isolate = false;              // backends in a worker process
   double hang_limit = 0;             // seconds
   KvType kv_type = KvType::kF32;
+  HeadChoice head = HeadChoice::kAuto;
   int batch_size = 0;   // tokens, >= ubatch_size
   int ubatch_size = 0;  // tokens
   PluginOptions plugins;
@@ -134,6 +136,42 @@ struct BackendsOptions {
   bool rescan = false;  // forget what earlier runs found out, and look again
 };
 
+enum class ResultsFormat { kNone, kMarkdown, kCsv, kJson, kJsonLines };
+
+// Tokens of a -pg test.
+struct PromptAndGenerate {
+  uint32_t prompt, generate;  // each >= 1
+};
+
+// Lists have at least one entry each.
+struct BenchmarkOptions {
+  std::optional<std::string> model;
+  std::vector<uint32_t> n_prompt, n_gen, n_depth;  // tokens; a prompt or n_gen of 0: no such test
+  std::vector<PromptAndGenerate> prompt_gen;       // may be empty
+  std::vector<uint32_t> threads;                   // 0: usable physical cores
+  std::vector<uint32_t> batch_size, ubatch_size;   // tokens, >= 1
+  std::vector<KvType> kv_type;
+  uint32_t repetitions = 0;
+  bool warm_up = true;
+  double delay = 0;   // seconds
+  bool ac10 = false;  // the preset: a CPU and a GPU, whatever `compute` says
+  ResultsFormat format = ResultsFormat::kMarkdown, format_err = ResultsFormat::kNone;
+  ComputeOptions compute;  // without threads, batch sizes and kv_type, which are lists here
+  OutputOptions output;
+};
+
+enum class ReportFormat { kText, kJson, kJUnit };
+
+struct AnalyzeOptions {
+  std::vector<std::string> results;  // at least one path
+  std::string baseline;              // path
+  bool baseline_is_folder = false;   // it comes from BITNET_BASELINE_DIR; else a folder only if it is one
+  double threshold = 0;
+  bool update = false;
+  ReportFormat format = ReportFormat::kText;
+  OutputOptions output;
+};
+
 struct TokenizeOptions {
   std::optional<std::string> model;
   Prompt text;  // never kNone or kIds
@@ -160,7 +198,9 @@ struct HelpOptions {
 };
 
 struct ParsedCommand {
-  std::variant<RunOptions, BackendsOptions, TokenizeOptions, DetokenizeOptions, VersionOptions, HelpOptions> command;
+  std::variant<RunOptions, BenchmarkOptions, AnalyzeOptions, BackendsOptions, TokenizeOptions, DetokenizeOptions,
+               VersionOptions, HelpOptions>
+      command;
   std::vector<Setting> settings;      // every option of the command, in the table's order; empty for help
   std::vector<std::string> warnings;  // for the log, before the command runs
   std::vector<std::string> notes;

@@ -15,30 +15,11 @@ namespace {
 constexpr size_t kMaxStops = 16;
 constexpr size_t kMaxStopBytes = 256;
 
-std::optional<std::string> model_of(const Settings& settings) {
-  if (!settings.given("model")) return std::nullopt;
-  return settings.path("model");
-}
-
-LogLevel log_level_of(int64_t verbosity) {
-  constexpr LogLevel kLevels[] = {LogLevel::kError,  LogLevel::kError, LogLevel::kWarning,
-                                  LogLevel::kNotice, LogLevel::kInfo,  LogLevel::kDebug};
-  return kLevels[verbosity];
-}
-
 Progress progress_of(const std::string& word) {
   if (word == "bar") return Progress::kBar;
   if (word == "plain") return Progress::kPlain;
   if (word == "json") return Progress::kJson;
   return word == "none" ? Progress::kNone : Progress::kAuto;
-}
-
-OutputOptions output_options(const Settings& settings) {
-  OutputOptions out;
-  out.json = settings.flag("json");
-  out.log_level = log_level_of(settings.integer("verbosity"));
-  out.color = !settings.flag("no-color");
-  return out;
 }
 
 PluginOptions plugin_options(const Settings& settings, const Environment& environment, std::vector<std::string>& warnings) {
@@ -60,10 +41,6 @@ PluginOptions plugin_options(const Settings& settings, const Environment& enviro
   const std::string nearest = nearest_command(word);
   fail(ErrorKind::kUsage, "unexpected argument '{}'; {}", printable(word),
        nearest.empty() ? "a text is given with -p TEXT" : fmt::format("did you mean the command '{}'?", nearest));
-}
-
-void refuse_operands(std::span<const std::string> words) {
-  if (!words.empty()) fail_operand(words.front());
 }
 
 // What a setting of text or prompt options means as a prompt.
@@ -214,10 +191,9 @@ void fill_batch_sizes(const Settings& settings, ComputeOptions& out) {
   out.ubatch_size = static_cast<int>(std::min(batch, ubatch));
 }
 
-// Which backends may run, on how many threads.
+// Which backends may run.
 ComputeOptions choice_options(const Settings& settings, ParsedCommand& parsed) {
   ComputeOptions out;
-  out.threads = static_cast<int>(settings.integer("threads"));
   out.backends = settings.names("backend");
   out.priority = settings.names("backends");
   out.no_fallback = settings.flag("no-fallback");
@@ -229,15 +205,14 @@ ComputeOptions choice_options(const Settings& settings, ParsedCommand& parsed) {
 }
 
 ComputeOptions compute_options(const Settings& settings, const Environment& environment, ParsedCommand& parsed) {
-  ComputeOptions out = choice_options(settings, parsed);
-  out.no_prepack_cache = settings.flag("no-prepack-cache");
+  ComputeOptions out = backend_options(settings, environment, parsed);
+  out.threads = static_cast<int>(settings.integer("threads"));
   if (settings.given("time-limit")) out.time_limit = settings.real("time-limit");
   out.isolate = settings.flag("isolate-backend");
-  out.hang_limit = settings.real("hang-limit");
   out.kv_type = settings.choice("kv-type") == "f16" ? KvType::kF16 : KvType::kF32;
+  const std::string& head = settings.choice("head");
+  out.head = head == "full" ? HeadChoice::kFull : head == "screened" ? HeadChoice::kScreened : HeadChoice::kAuto;
   fill_batch_sizes(settings, out);
-  out.plugins = plugin_options(settings, environment, parsed.warnings);
-  out.mock = mock_options(settings, out);
   return out;
 }
 
@@ -290,6 +265,7 @@ void fill_explain(std::span<const std::string> words, const Settings& settings, 
     if (settings.flag(name)) fail(ErrorKind::kUsage, "{} cannot be used with 'backends explain'", settings.where(name));
   }
   out.choice = choice_options(settings, parsed);
+  out.choice.threads = static_cast<int>(settings.integer("threads"));
 }
 
 BackendsOptions backends_options(const Settings& settings, std::span<const std::string> words, const Environment& environment,
@@ -346,6 +322,38 @@ DetokenizeOptions detokenize_options(const Settings& settings, std::span<const s
 
 }  // namespace
 
+std::optional<std::string> model_of(const Settings& settings) {
+  if (!settings.given("model")) return std::nullopt;
+  return settings.path("model");
+}
+
+LogLevel log_level_of(const Settings& settings) {
+  constexpr LogLevel kLevels[] = {LogLevel::kError,  LogLevel::kError, LogLevel::kWarning,
+                                  LogLevel::kNotice, LogLevel::kInfo,  LogLevel::kDebug};
+  return kLevels[settings.integer("verbosity")];
+}
+
+OutputOptions output_options(const Settings& settings) {
+  OutputOptions out;
+  out.json = settings.flag("json");
+  out.log_level = log_level_of(settings);
+  out.color = !settings.flag("no-color");
+  return out;
+}
+
+void refuse_operands(std::span<const std::string> words) {
+  if (!words.empty()) fail_operand(words.front());
+}
+
+ComputeOptions backend_options(const Settings& settings, const Environment& environment, ParsedCommand& parsed) {
+  ComputeOptions out = choice_options(settings, parsed);
+  out.no_prepack_cache = settings.flag("no-prepack-cache");
+  out.hang_limit = settings.real("hang-limit");
+  out.plugins = plugin_options(settings, environment, parsed.warnings);
+  out.mock = mock_options(settings, out);
+  return out;
+}
+
 void fill_command(ParsedCommand& parsed, Command command, bool infer, std::span<const std::string> words,
                   const Environment& environment) {
   const Settings settings(parsed.settings);
@@ -353,6 +361,12 @@ void fill_command(ParsedCommand& parsed, Command command, bool infer, std::span<
   switch (command) {
     case kRun:
       parsed.command = run_options(settings, words, infer, environment, parsed);
+      break;
+    case kBenchmark:
+      parsed.command = benchmark_options(settings, words, environment, parsed);
+      break;
+    case kAnalyze:
+      parsed.command = analyze_options(settings, words, parsed.print_config);
       break;
     case kBackends:
       parsed.command = backends_options(settings, words, environment, parsed);

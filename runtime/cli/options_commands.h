@@ -9,12 +9,27 @@
 
 #include "cli/option_table.h"
 #include "cli/options.h"
+#include "cli/options_values.h"
 
 namespace bitnet::cli {
 
 // Fills parsed.command, print_config, warnings and notes from parsed.settings and the operands.
 void fill_command(ParsedCommand& parsed, Command command, bool infer, std::span<const std::string> words,
                   const Environment& environment);
+
+// Parts that the structs of several commands share.
+std::optional<std::string> model_of(const Settings& settings);
+OutputOptions output_options(const Settings& settings);  // of commands with --json
+LogLevel log_level_of(const Settings& settings);
+// Which backends may run and with what; threads, batch sizes, KV type, time limit and isolation are the command's.
+ComputeOptions backend_options(const Settings& settings, const Environment& environment, ParsedCommand& parsed);
+// Error when there are any.
+void refuse_operands(std::span<const std::string> words);
+
+// options_benchmark.cpp
+BenchmarkOptions benchmark_options(const Settings& settings, std::span<const std::string> words, const Environment& environment,
+                                   ParsedCommand& parsed);
+AnalyzeOptions analyze_options(const Settings& settings, std::span<const std::string> words, bool print_config);
 
 // `help`, `help COMMAND`, `COMMAND --help`, `--help`; `named`: the command word was there.
 HelpOptions help_options(Command command, bool named, std::span<const std::string> words, bool all);

@@ -39,8 +39,8 @@ bool is_special(std::string_view key) {
 }
 
 // A row that files may set. Options that only make sense for one call are not among them.
-const OptionRow& file_row(const std::string& where, std::string_view key) {
-  const OptionRow* row = key == "backends" ? &option("backends") : find_long(key);
+const OptionRow& file_row(const std::string& where, std::string_view key, Command command) {
+  const OptionRow* row = key == "backends" ? &option("backends") : find_long(key, command);
   if (row == nullptr || (!row->from_environment && !row->file_only)) {
     fail(ErrorKind::kUsage, "{}: unknown key; keys are the long names of options", where);
   }
@@ -62,7 +62,7 @@ std::optional<GivenOption> resolve(const std::string& where, const FileKey& entr
     key.key = entry.key.substr(dot + 1);
   }
   std::string value = key.value;
-  const OptionRow* row = is_special(key.key) ? special_row(where, key, value) : &file_row(where, key.key);
+  const OptionRow* row = is_special(key.key) ? special_row(where, key, value) : &file_row(where, key.key, command);
   if (row == nullptr || (row->commands & commands) == 0) return std::nullopt;
   if (row->kind == ValueKind::kFlag) value = read_flag(where, value) ? "on" : "off";
   if (!row->stands_for.empty() && value == "off") return std::nullopt;

@@ -38,12 +38,15 @@ engine::SamplerSettings sampler_settings(const SamplingOptions& o) {
   return s;
 }
 
-// The JSON for the mock's open(): its mode, tier and faults.
-std::string mock_options(const MockOptions& mock) {
-  nlohmann::json j = {{"mode", mock.mode}};
-  if (mock.mode == "faithful") j["tier"] = mock.tier;
-  if (!mock.faults.empty()) j["faults"] = mock.faults;
-  return json_text(j);
+model::HeadMode head_mode(HeadChoice choice) {
+  switch (choice) {
+    case HeadChoice::kFull:
+      return model::HeadMode::kFull;
+    case HeadChoice::kScreened:
+      return model::HeadMode::kScreened;
+    default:
+      return model::HeadMode::kAuto;
+  }
 }
 
 class Run {
@@ -129,7 +132,8 @@ class Run {
     so.engine.n_ctx = n_ctx;
     so.engine.max_batch = static_cast<uint32_t>(o_.compute.ubatch_size);
     so.engine.kv_dtype = o_.compute.kv_type == KvType::kF16 ? BN_DT_F16 : BN_DT_F32;
-    so.engine.device_options = mock_options(o_.compute.mock);
+    so.engine.device_options = mock_device_options(o_.compute.mock);
+    so.engine.head = wanted_head();
     so.engine.prepack_cache = !o_.compute.no_prepack_cache;
     so.threads = report_.threads = thread_count(o_.compute);
     so.strict = o_.compute.no_fallback;
@@ -142,6 +146,12 @@ class Run {
     session_ = std::make_unique<engine::Session>(*model_, *registry_, std::move(order), std::move(so));
     report_.session = session_.get();
     log(LogLevel::kInfo, "backend {} ({})", session_->plugin().name, session_->plugin().path);
+  }
+
+  // Where every step wants all logits, a copy of the head would only take memory.
+  model::HeadMode wanted_head() const {
+    const bool best = engine::best_are_enough(sampler_settings(o_.sampling), o_.sampling.ignore_eos) && o_.logits_out.empty();
+    return best || o_.compute.head != HeadChoice::kAuto ? head_mode(o_.compute.head) : model::HeadMode::kFull;
   }
 
   uint32_t context_size() const {

@@ -56,6 +56,20 @@ json backend_json(const RunReport& r) {
            {{"native", info.n_native}, {"packed", info.n_packed}, {"converted", info.n_converted}, {"cached", info.n_cached}}}};
 }
 
+// How the output head was used; rates are per screened token.
+json head_json(const RunReport& r) {
+  if (r.session == nullptr || !r.session->has_engine()) return nullptr;
+  const model::HeadUse use = r.session->engine_info().head;
+  const auto mean = rate(static_cast<double>(use.candidates), static_cast<double>(use.screened));
+  return {{"mode", use.screen_bytes != 0 ? "screened" : "full"},
+          {"screen_bytes", use.screen_bytes},
+          {"cached", use.is_cached},
+          {"screened_tokens", use.screened},
+          {"mean_candidates", json_number(mean)},
+          {"most_candidates", use.most_candidates},
+          {"full_instead", use.fell_back}};
+}
+
 json timing_json(const RunReport& r, const engine::GenerateResult& result) {
   const engine::SessionTimes times = r.session ? r.session->times() : engine::SessionTimes{};
   const double loading = r.open_model + r.find_backends + times.load;
@@ -103,6 +117,7 @@ std::string run_report_json(const RunReport& r) {
       {"provider", mock ? "mock" : "real"},
       {"mock", mock},
       {"backend", backend_json(r)},
+      {"head", head_json(r)},
       {"fallback", fallbacks},
       {"model", r.model ? model_json(*r.model) : json(nullptr)},
       {"timing", timing_json(r, result)},
@@ -124,6 +139,16 @@ std::string run_report_json(const RunReport& r) {
   return json_text(j);
 }
 
+namespace {
+std::string head_summary(const model::HeadUse& use) {
+  if (use.screen_bytes == 0) return "head as stored";
+  const double mean = use.screened != 0 ? static_cast<double>(use.candidates) / static_cast<double>(use.screened) : 0;
+  return fmt::format(
+      "head screened by {:.1f} MB for {} tokens, {:.1f} rows computed for each, {} at most, {} times the full head",
+      1e-6 * static_cast<double>(use.screen_bytes), use.screened, mean, use.most_candidates, use.fell_back);
+}
+}  // namespace
+
 std::string run_summary(const RunReport& r) {
   const engine::GenerateResult& result = *r.result;
   const auto seconds = [](std::optional<double> s) { return s ? fmt::format("{:.3f} s", *s) : std::string("not measured"); };
@@ -135,12 +160,13 @@ std::string run_summary(const RunReport& r) {
   return fmt::format(
       "backend {} with {} threads; {} matrices native, {} packed, {} converted, {} of these cached\n"
       "loading {:.3f} s, packing {:.3f} s, first token after {}\n"
+      "{}\n"
       "prompt {} tokens in {} ({}); decode {} steps in {} ({}); seed {}\n"
       "peak memory {} MB, of it KV cache {} MB; logits {}",
       r.session->plugin().name, r.threads, r.session->engine_info().n_native, r.session->engine_info().n_packed,
       r.session->engine_info().n_converted, r.session->engine_info().n_cached, r.open_model + r.find_backends + times.load,
-      times.pack, seconds(result.first_token), result.prompt_tokens, seconds(result.prefill),
-      speed(rate(result.prompt_tokens, result.prefill)), result.decode_steps, seconds(result.decode),
+      times.pack, seconds(result.first_token), head_summary(r.session->engine_info().head), result.prompt_tokens,
+      seconds(result.prefill), speed(rate(result.prompt_tokens, result.prefill)), result.decode_steps, seconds(result.decode),
       speed(rate(result.decode_steps, result.decode)), r.seed,
       now.peak_rss ? fmt::format("{}", *now.peak_rss >> 20) : "unknown", r.session->kv_bytes() >> 20,
       result.last_logits.empty() ? std::string("none") : logits_hash(result).substr(0, 23));

@@ -7,6 +7,7 @@
 
 #include "base/thread_team.h"
 #include "cli/commands.h"
+#include "cli/json_text.h"
 
 namespace bitnet::cli {
 
@@ -49,6 +50,13 @@ backend::DiscoveryOptions discovery_options(const PluginOptions& options) {
   out.only = options.only;
   out.skip = options.skip;
   return out;
+}
+
+std::string mock_device_options(const MockOptions& mock) {
+  nlohmann::json j = {{"mode", mock.mode}};
+  if (mock.mode == "faithful") j["tier"] = mock.tier;
+  if (!mock.faults.empty()) j["faults"] = mock.faults;
+  return json_text(j);
 }
 
 uint32_t thread_count(const ComputeOptions& options) {

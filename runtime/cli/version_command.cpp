@@ -5,12 +5,20 @@
 
 namespace bitnet::cli {
 
-int version_command(const VersionOptions& options) {
+namespace {
+
 #if defined(__clang__)
-  const std::string compiler = "clang " __clang_version__;
+constexpr const char* kCompiler = "clang " __clang_version__;
 #else
-  const std::string compiler = "gcc " __VERSION__;
+constexpr const char* kCompiler = "gcc " __VERSION__;
 #endif
+
+}  // namespace
+
+benchmark::BuildInfo build_info() { return {BITNET_VERSION, BITNET_COMMIT, kCompiler, BITNET_BUILD_TYPE}; }
+
+int version_command(const VersionOptions& options) {
+  const benchmark::BuildInfo build = build_info();
   const std::string abi = fmt::format("1.{}", BN_ABI_MINOR);
   if (options.output.json) {
     nlohmann::json plugins = nlohmann::json::array();
@@ -19,14 +27,14 @@ int version_command(const VersionOptions& options) {
       if (plugin.usable) plugins.push_back({{"name", plugin.name}, {"version", plugin.version}});
     }
     write_stdout(json_text({{"schema", 1},
-                            {"version", BITNET_VERSION},
-                            {"commit", BITNET_COMMIT},
-                            {"compiler", compiler},
+                            {"version", build.version},
+                            {"commit", build.commit},
+                            {"compiler", build.compiler},
                             {"abi", abi},
                             {"plugins", plugins}}) +
                  "\n");
   } else {
-    write_stdout(fmt::format("bitnet-run {} ({}), plugin ABI {}, {}\n", BITNET_VERSION, BITNET_COMMIT, abi, compiler));
+    write_stdout(fmt::format("bitnet-run {} ({}), plugin ABI {}, {}\n", build.version, build.commit, abi, build.compiler));
   }
   return 0;
 }

@@ -88,6 +88,7 @@ class Worker {
       reply.n_cached = info.n_cached;
       reply.weight_bytes_owned = info.weight_bytes_owned;
       reply.pack_seconds = info.pack_seconds;
+      reply.head = info.head;
       reply.kv_bytes_used = engine_->kv_bytes_used();
     }
     return worker::send_all(worker::kSocket, &reply, sizeof reply) &&
@@ -140,6 +141,7 @@ class Worker {
     options.device_options = j["device_options"];
     team_ = std::make_unique<ThreadTeam>(j["threads"].get<uint32_t>());
     options.prepack_cache = j["prepack_cache"];
+    options.head = static_cast<model::HeadMode>(j["head"].get<uint32_t>());
     backend::Candidate candidate{};
     candidate.name = plugin->name;
     candidate.device = j["device"];

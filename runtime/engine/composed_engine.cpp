@@ -10,29 +10,47 @@
 namespace bitnet::engine {
 namespace {
 
-model::BackendWeights timed_prepare(const model::Weights& weights, backend::Ops& ops, store::PrepackCache* cache, Pulse& pulse,
-                                    double& seconds) {
+// Adds the seconds that f takes.
+template <class F>
+auto timed(double& seconds, F&& f) {
   const auto start = std::chrono::steady_clock::now();
-  ops.begin(0, &pulse);
-  model::BackendWeights result = model::prepare_weights(weights, ops, cache);
-  seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  auto result = f();
+  seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
+}
+
+model::BackendWeights prepare(const model::Weights& weights, backend::Ops& ops, store::PrepackCache* cache, Pulse& pulse) {
+  ops.begin(0, &pulse);
+  return model::prepare_weights(weights, ops, cache);
 }
 
 }  // namespace
 
+LoadCaches::LoadCaches(bool use, const std::string& model_path, const backend::Plugin& plugin, Pulse& pulse) {
+  if (!use) return;
+  const auto beat = [&pulse] { pulse.beat(); };
+  weights_.emplace(model_path, plugin.id, plugin.version, store::PrepackLimits{}, beat);
+  if (!weights_->is_there()) weights_.reset();
+  if (weights_) {
+    head_.emplace(model_path, model::kScreenedHeadMaker, model::kScreenedHeadVersion, store::PrepackLimits{}, beat);
+  }
+}
+
 ComposedEngine::ComposedEngine(backend::OpenDevice device, const model::Model& model, ThreadTeam& team,
-                               const EngineOptions& options, store::PrepackCache* cache, Pulse& pulse)
+                               const EngineOptions& options, LoadCaches caches, Pulse& pulse)
     : Engine(options.n_ctx, model.config.arch.n_vocab),
       device_(std::move(device)),
       ops_(device_.kernels(), device_.handle(), team),
-      weights_(timed_prepare(model.weights, ops_, cache, pulse, info_.pack_seconds)),
-      graph_(model.config, model.weights, weights_, ops_, options.n_ctx, options.max_batch, options.kv_dtype) {
+      weights_(timed(info_.pack_seconds, [&] { return prepare(model.weights, ops_, caches.weights(), pulse); })),
+      head_(timed(info_.pack_seconds,
+                  [&] { return screen_head(model.weights.output, &model.file, options.head, ops_, caches.head()); })),
+      graph_(model.config, model.weights, weights_, ops_, options.n_ctx, options.max_batch, options.kv_dtype, head_.get()) {
   info_.n_native = weights_.n_native;
   info_.n_packed = weights_.n_packed;
   info_.n_converted = weights_.n_converted;
   info_.n_cached = weights_.n_cached;
   info_.weight_bytes_owned = weights_.bytes_owned;
+  info_.head = graph_.head_use();
 }
 
 void ComposedEngine::process(std::span<const int32_t> tokens, uint32_t position, const Output* output, Pulse& pulse) {
@@ -43,18 +61,35 @@ void ComposedEngine::process(std::span<const int32_t> tokens, uint32_t position,
     rows_.resize(static_cast<size_t>(n - first_row) * n_vocab());
     logits = rows_.data();
   }
+  const bool best_only = output != nullptr && output->logits == nullptr && output->z == nullptr;
+  const uint32_t best_k = best_only ? std::min(output->top_k, n_vocab()) : 0;
   for (uint32_t begin = 0; begin < n;) {
     const uint32_t count = std::min(n - begin, graph_.max_batch());
     // Rows wanted in this step, counted from its first token.
     const uint32_t row = first_row > begin ? std::min(first_row - begin, count) : 0;
     float* out = row == count ? nullptr : logits + static_cast<uint64_t>(begin + row - first_row) * n_vocab();
-    const bn_status status = graph_.step({tokens.data() + begin, count, position + begin, row, out}, &pulse);
+    const bn_status status = graph_.step({tokens.data() + begin, count, position + begin, row, out, best_k}, &pulse);
     if (status != BN_OK) {
       throw backend::BackendError(status, fmt::format("{} in op {}", backend::status_name(status), graph_.failed_op()));
     }
+    if (best_k != 0) take_best(*output, begin + row - first_row, count - row, out);
     begin += count;
   }
-  if (output != nullptr) summarize_rows(*output, logits, n - first_row, n_vocab());
+  info_.head = graph_.head_use();
+  if (output != nullptr && best_k == 0) summarize_rows(*output, logits, n - first_row, n_vocab());
+}
+
+void ComposedEngine::take_best(const Output& output, uint32_t row, uint32_t n, const float* logits) const {
+  for (uint32_t i = 0; i < n; ++i, logits += n_vocab()) {
+    Output one = output;
+    one.top_id += static_cast<uint64_t>(row + i) * output.top_k;
+    one.top_logit += static_cast<uint64_t>(row + i) * output.top_k;
+    const auto best = graph_.best(i);
+    for (size_t c = 0; c < best.size(); ++c) one.top_id[c] = best[c].id, one.top_logit[c] = best[c].logit;
+    if (!best.empty()) continue;
+    check_row(logits, n_vocab());
+    summarize_rows(one, logits, 1, n_vocab());
+  }
 }
 
 uint64_t ComposedEngine::kv_bytes(uint32_t n_tokens) const { return graph_.kv().interchange_bytes(n_tokens); }

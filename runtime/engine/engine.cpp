@@ -9,24 +9,11 @@
 #include "bitnet/kit/sampler.hpp"
 #include "engine/composed_engine.h"
 #include "engine/plugin_engine.h"
+#include "engine/rows.h"
 
 namespace bitnet::engine {
-namespace {
 
 using backend::BackendError;
-
-void check_row(const float* row, uint32_t n) {
-  bool all_equal = n > 1;
-  for (uint32_t i = 0; i < n; ++i) {
-    uint32_t bits;
-    std::memcpy(&bits, row + i, sizeof bits);
-    if ((bits & 0x7F800000u) == 0x7F800000u) throw UnusableLogits("produced logits that are not finite");
-    all_equal = all_equal && row[i] == row[0];
-  }
-  if (all_equal) throw UnusableLogits("produced logits that are all equal");
-}
-
-}  // namespace
 
 void Engine::process_pending(std::span<const int32_t> more, const Output* output, Pulse& pulse) {
   std::vector<int32_t> joined(tokens_.begin() + n_processed_, tokens_.end());
@@ -57,24 +44,46 @@ void Engine::append(std::span<const int32_t> tokens, const Output* output, Pulse
   }
 }
 
-void Engine::last_logits(float* logits, Pulse& pulse) {
+// What is wanted behind the newest token; output.first is 0 and counts from it.
+void Engine::process_newest(Output& output, Pulse& pulse) {
   if (size() == 0) fail(ErrorKind::kUsage, "there is no token whose logits could be wanted");
-  if (last_row_size_ != size()) {
-    if (n_processed_ == size()) {  // they were not asked for then: once more through the layers
-      drop(size() - 1);
-      --n_processed_;
-    }
+  if (n_processed_ == size()) {  // it was not asked for then: once more through the layers
+    drop(size() - 1);
+    --n_processed_;
+  }
+  const int32_t newest = tokens_.back();
+  process(std::span(&newest, 1), n_processed_, &output, pulse);
+  n_processed_ = size();
+}
+
+void Engine::last_logits(float* logits, Pulse& pulse) {
+  if (last_row_size_ != size() || size() == 0) {
     last_row_.resize(n_vocab_);
     last_row_size_ = 0;
-    Output output;  // `first` counts from the pending token
-    const int32_t newest = tokens_.back();
+    Output output;
     output.logits = last_row_.data();
-    process(std::span(&newest, 1), n_processed_, &output, pulse);
-    n_processed_ = size();
+    process_newest(output, pulse);
     check_row(last_row_.data(), n_vocab_);
     last_row_size_ = size();
   }
   if (logits != nullptr) std::memcpy(logits, last_row_.data(), last_row_.size() * sizeof(float));
+}
+
+// From the best logits alone where the sampler looks at no others and they cost less.
+int32_t Engine::sample_newest(const bn_sampler& sampler, Pulse& pulse) {
+  const uint32_t k = sampler.temperature <= 0.0f ? 1 : std::min(sampler.top_k, n_vocab_);  // 0: all
+  if (last_row_size_ == size() || k == 0 || !best_are_cheap(k)) {
+    last_logits(nullptr, pulse);
+    return bn::kit::sample_logits(sampler, size(), last_row_.data(), n_vocab_);
+  }
+  std::vector<int32_t> id(k);
+  std::vector<float> logit(k);
+  Output output;
+  output.top_k = k;
+  output.top_id = id.data();
+  output.top_logit = logit.data();
+  process_newest(output, pulse);
+  return bn::kit::sample_top(sampler, size(), id.data(), logit.data(), k);
 }
 
 void Engine::decode(const bn_sampler& sampler, uint32_t max_steps, int32_t* tokens, uint32_t& n_committed, Pulse& pulse) {
@@ -95,8 +104,7 @@ void Engine::decode(const bn_sampler& sampler, uint32_t max_steps, int32_t* toke
     return decode_natively(sampler, max_steps, tokens, n_committed, pulse);
   }
   for (bool stopped = false; n_committed < max_steps && !stopped;) {
-    last_logits(nullptr, pulse);
-    const int32_t token = bn::kit::sample_logits(sampler, size(), last_row_.data(), n_vocab_);
+    const int32_t token = sample_newest(sampler, pulse);
     tokens_.push_back(token);
     tokens[n_committed++] = token;
     stopped = bn::kit::is_stop_token(sampler, token);
@@ -141,10 +149,8 @@ std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend
   if (!model.has_tensors()) {
     throw BackendError(BN_E_UNSUPPORTED, "needs weights, and the model file holds only a vocabulary");
   }
-  std::optional<store::PrepackCache> cache;
-  if (options.prepack_cache) cache.emplace(model.file.path(), plugin.id, plugin.version);
   return std::make_unique<ComposedEngine>(std::move(device), model, team, options,
-                                          cache && cache->is_there() ? &*cache : nullptr, pulse);
+                                          LoadCaches(options.prepack_cache, model.file.path(), plugin, pulse), pulse);
 }
 
 }  // namespace bitnet::engine

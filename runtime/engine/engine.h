@@ -19,6 +19,7 @@
 #include "backend/device.h"
 #include "backend/pulse.h"
 #include "base/thread_team.h"
+#include "model/best_rows.h"
 #include "model/model.h"
 
 namespace bitnet::engine {
@@ -31,6 +32,7 @@ struct EngineOptions {
   uint32_t kv_dtype = BN_DT_F32;
   std::string device_options;  // JSON for the plugin's open(), may be empty
   bool prepack_cache = false;  // keep packed weights on disk and map them at the next start
+  model::HeadMode head = model::HeadMode::kAuto;
 };
 
 // How the backend uses the model's matrices. Numbers are what happened, not what was planned.
@@ -39,14 +41,15 @@ struct EngineInfo {
   uint32_t n_cached = 0;                                 // of the packed and converted ones, mapped from the prepack cache
   uint64_t weight_bytes_owned = 0;                       // packed or converted copies
   double pack_seconds = 0;
+  model::HeadUse head;  // of a kernels plugin
 };
 
 // What is wanted of tokens [first, n) of an append: one row each, in the caller's buffers; null: not wanted.
 struct Output {
   uint32_t first = 0;
   float* logits = nullptr;     // [rows][n_vocab]
-  uint32_t top_k = 0;          // at most BN_TOPK_MAX; 0: not wanted
-  int32_t* top_id = nullptr;   // [rows][top_k], by falling logit, ties by rising id: exact
+  uint32_t top_k = 0;          // at most BN_TOPK_MAX; 0: not wanted. Alone it may cost much less than logits
+  int32_t* top_id = nullptr;   // [rows][top_k], by falling logit, ties by rising id: exact; at most n_vocab are filled
   float* top_logit = nullptr;  // [rows][top_k]
   float* z = nullptr;          // [rows][2]: largest logit, sum of EXP(logit - largest)
 };
@@ -98,6 +101,8 @@ class Engine {
   // Forgets what is behind the first n processed tokens.
   virtual void drop(uint32_t n) = 0;
   virtual void place_kv(uint32_t position, std::span<const int32_t> tokens, const void* src);
+  // Whether the k best logits of the newest token alone cost less than all of them.
+  virtual bool best_are_cheap(uint32_t) const { return false; }
   // Whether decode_natively(), which is decode() after everything was processed, is there.
   virtual bool decodes_natively() const { return false; }
   virtual void decode_natively(const bn_sampler&, uint32_t, int32_t*, uint32_t&, Pulse&) {}
@@ -106,6 +111,8 @@ class Engine {
 
  private:
   void process_pending(std::span<const int32_t> more, const Output* output, Pulse& pulse);
+  void process_newest(Output& output, Pulse& pulse);
+  int32_t sample_newest(const bn_sampler& sampler, Pulse& pulse);
 
   uint32_t n_ctx_, n_vocab_;
   std::vector<int32_t> tokens_;

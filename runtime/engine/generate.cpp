@@ -115,11 +115,7 @@ class Generation {
   }
 
   bool plain_sampling() const {
-    const SamplerSettings& s = options_.sampler;
-    const bool unchanged = s.repeat_penalty == 1.0f && s.presence_penalty == 0.0f && s.frequency_penalty == 0.0f &&
-                           s.logit_bias.empty() && !options_.ignore_eos && tokenizer_.size() >= n_vocab_;
-    const bool few = s.temperature <= 0.0f || (s.top_k >= 1 && static_cast<uint32_t>(s.top_k) <= BN_TOPK_MAX);
-    return unchanged && few && !options_.on_logits;
+    return best_are_enough(options_.sampler, options_.ignore_eos) && tokenizer_.size() >= n_vocab_ && !options_.on_logits;
   }
 
   bn_sampler backend_sampler() const {
@@ -213,6 +209,12 @@ class Generation {
 };
 
 }  // namespace
+
+bool best_are_enough(const SamplerSettings& s, bool ignore_eos) {
+  const bool unchanged = s.repeat_penalty == 1.0f && s.presence_penalty == 0.0f && s.frequency_penalty == 0.0f &&
+                         s.logit_bias.empty() && !ignore_eos;
+  return unchanged && (s.temperature <= 0.0f || (s.top_k >= 1 && static_cast<uint32_t>(s.top_k) <= BN_TOPK_MAX));
+}
 
 const char* finish_reason_name(FinishReason reason) {
   switch (reason) {

@@ -35,6 +35,9 @@ struct GenerateOptions {
   std::function<void(uint32_t done, uint32_t total)> on_prefill;  // progress in tokens; may be null
 };
 
+// Whether a sampler looks at no logits but the k best, k at most BN_TOPK_MAX.
+bool best_are_enough(const SamplerSettings& sampler, bool ignore_eos);
+
 enum class FinishReason { kStop, kLength, kTime, kCancelled, kError };
 const char* finish_reason_name(FinishReason reason);  // "stop", "length", "time", "cancelled", "error"
 

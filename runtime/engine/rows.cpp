@@ -2,10 +2,22 @@
 #include "engine/rows.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "bitnet/kit/sampler.hpp"
 
 namespace bitnet::engine {
+
+void check_row(const float* row, uint32_t n_vocab) {
+  bool all_equal = n_vocab > 1;
+  for (uint32_t i = 0; i < n_vocab; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, row + i, sizeof bits);
+    if ((bits & 0x7F800000u) == 0x7F800000u) throw UnusableLogits("produced logits that are not finite");
+    all_equal = all_equal && row[i] == row[0];
+  }
+  if (all_equal) throw UnusableLogits("produced logits that are all equal");
+}
 
 void summarize_rows(const Output& output, const float* logits, uint32_t n_rows, uint32_t n_vocab) {
   for (uint64_t row = 0; row < n_rows; ++row, logits += n_vocab) {

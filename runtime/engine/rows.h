@@ -9,6 +9,9 @@
 
 namespace bitnet::engine {
 
+// Throws UnusableLogits when a row [n_vocab] is not finite or all equal.
+void check_row(const float* row, uint32_t n_vocab);
+
 // Fills top_id, top_logit and z of an output, where wanted, from its logits [n_rows][n_vocab].
 void summarize_rows(const Output& output, const float* logits, uint32_t n_rows, uint32_t n_vocab);
 

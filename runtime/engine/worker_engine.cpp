@@ -23,6 +23,7 @@ WorkerEngine::WorkerEngine(const backend::Plugin& plugin, const backend::Candida
       {"device", candidate.device},
       {"tier", candidate.tier},
       {"prepack_cache", options.prepack_cache},
+      {"head", static_cast<uint32_t>(options.head)},
       {"device_options", options.device_options},
       {"model", model.file.path()},
       {"model_bytes", model.file.size()},
@@ -50,7 +51,8 @@ void WorkerEngine::exchange(const worker::Request& request, const void* payload,
       throw BackendError(BN_E_INTERNAL, fmt::format("decoded token {}, outside the vocabulary of {}", token, n_vocab()));
     }
   }
-  info_ = {reply.n_native, reply.n_packed, reply.n_converted, reply.n_cached, reply.weight_bytes_owned, reply.pack_seconds};
+  info_ = {reply.n_native,           reply.n_packed,     reply.n_converted, reply.n_cached,
+           reply.weight_bytes_owned, reply.pack_seconds, reply.head};
   kv_bytes_used_ = reply.kv_bytes_used;
   if (reply.unusable_logits != 0) throw UnusableLogits(printable(message, worker::kMaxMessage));
   if (reply.status != BN_OK) throw BackendError(reply.status, printable(message, worker::kMaxMessage));

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "bitnet/engine.h"
+#include "model/best_rows.h"
 
 namespace bitnet::engine::worker {
 
@@ -39,6 +40,7 @@ struct Reply {
   uint32_t n_native = 0, n_packed = 0, n_converted = 0, n_cached = 0;
   uint64_t weight_bytes_owned = 0, kv_bytes_used = 0;
   double pack_seconds = 0;
+  model::HeadUse head;
 };
 
 // Whole messages over the socket. False when the other side is gone.

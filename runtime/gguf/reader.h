@@ -86,6 +86,11 @@ class File {
   bool is_cut() const { return needed_bytes() > size(); }
   const std::vector<std::string>& warnings() const { return contents_.warnings; }
 
+  // As MappedFile::release(), of bytes of a tensor; nothing when the file is not mapped.
+  void release(const void* begin, uint64_t bytes) const {
+    if (map_) map_->release(begin, bytes);
+  }
+
   // In file order.
   const std::vector<KeyValue>& keys() const { return contents_.keys; }
   const std::vector<TensorInfo>& tensors() const { return contents_.tensors; }

@@ -43,19 +43,27 @@ void Graph::forward(uint32_t m, const Step& step) {  // m: the member of the tea
     op_.add(m, "ffn_residual", x_, h_, D);
   }
   if (step.first_row == T) return;
-  op_.rms_norm(m, "output_norm", h_, x_, weights_.output_norm.data(), D, eps, step.first_row);   // h[rows,D]
-  op_.dense(m, "output", {step.logits, arch.n_vocab}, weights_.output, h_, T - step.first_row);  // logits[rows,vocab]
+  op_.rms_norm(m, "output_norm", h_, x_, weights_.output_norm.data(), D, eps, step.first_row);  // h[rows,D]
+  head(m, step);                                                                                // logits[rows,vocab]
+}
+
+void Graph::head(uint32_t m, const Step& step) {
+  const uint32_t rows = step.n - step.first_row;
+  if (searched_) return search_->run(m, h_, step.logits);
+  if (search_ != nullptr) return search_->run_full(m, h_, step.logits, rows);
+  op_.dense(m, "output", {step.logits, config_.arch.n_vocab}, weights_.output, h_, rows);
 }
 
 Graph::Graph(const Config& config, const Weights& weights, const BackendWeights& linears, backend::Ops& ops, uint32_t n_ctx,
-             uint32_t max_batch, uint32_t kv_dtype)
+             uint32_t max_batch, uint32_t kv_dtype, const ScreenedHead* head)
     : config_(config),
       weights_(weights),
       linears_(linears),
       op_(ops),
       max_batch_(std::min(max_batch, n_ctx)),
       kv_(config.arch, kv_dtype),
-      rope_(config, weights.rope_factors.empty() ? nullptr : weights.rope_factors.data(), n_ctx) {
+      rope_(config, weights.rope_factors.empty() ? nullptr : weights.rope_factors.data(), n_ctx),
+      search_(head != nullptr ? std::make_unique<BestRows>(*head, ops) : nullptr) {
   const bn_arch& arch = config.arch;
   const uint32_t q_width = arch.n_heads * arch.head_dim, kv_width = arch.n_kv_heads * arch.head_dim;
   x_ = activations(arch.n_embd);
@@ -86,7 +94,12 @@ bn_status Graph::step(const Step& step, backend::Pulse* pulse) {
   kv_.reserve(step.position + step.n);
   rope_.reserve(step.position + step.n);
   op_.begin(step.n, pulse);
+  const uint32_t rows = step.n - step.first_row;
+  searched_ = rows != 0 && step.best_k != 0 && searches(rows, step.best_k);
+  if (searched_) search_->begin(rows, step.best_k);
+  if (search_ != nullptr && !searched_ && rows != 0) search_->begin_full();
   op_.team().run([&](uint32_t member) { forward(member, step); });
+  if (searched_ && op_.status() == BN_OK) search_->end();
   return op_.status();
 }
 

@@ -50,9 +50,21 @@ void forget_oldest(json& hashes) {
   }
 }
 
+std::string hash_pieces(const MappedFile& file, const std::function<void()>& on_progress) {
+  constexpr uint64_t kPiece = uint64_t{16} << 20;
+  Sha256 hash;
+  for (uint64_t at = 0; at < file.size(); at += kPiece) {
+    const uint64_t bytes = std::min(kPiece, file.size() - at);
+    hash.add({file.data() + at, static_cast<size_t>(bytes)});
+    file.release(file.data() + at, bytes);
+    if (on_progress) on_progress();
+  }
+  return hash.hex();
+}
+
 }  // namespace
 
-std::string model_sha256(const std::string& path) {
+std::string model_sha256(const std::string& path, const std::function<void()>& on_progress) {
   const StateFile state("model_hashes.json", 1);
   const std::string identity = identity_of(path);
   const json known = state.read();
@@ -60,7 +72,7 @@ std::string model_sha256(const std::string& path) {
     return at->value("sha256", "");
   }
   const MappedFile file(path);
-  std::string hash = sha256_hex({file.data(), static_cast<size_t>(file.size())});
+  std::string hash = hash_pieces(file, on_progress);
   if (!identity.empty() && identity == identity_of(path) && is_settled(path)) {
     state.update([&](json& hashes) {
       hashes[identity] = {{"sha256", hash}, {"hashed_at", static_cast<int64_t>(std::time(nullptr))}};

@@ -5,11 +5,12 @@
 // Threads any; processes too.
 #pragma once
 
+#include <functional>
 #include <string>
 
 namespace bitnet::store {
 
-// 64 hex digits.
-std::string model_sha256(const std::string& path);
+// 64 hex digits. on_progress: called now and then while a file is read, may be empty. What was read does not stay resident.
+std::string model_sha256(const std::string& path, const std::function<void()>& on_progress = {});
 
 }  // namespace bitnet::store

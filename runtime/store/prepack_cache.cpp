@@ -125,17 +125,19 @@ void sync_folder(const std::string& folder) {
 
 }  // namespace
 
-PrepackCache::PrepackCache(std::string model_path, std::string plugin_id, std::string plugin_version, PrepackLimits limits)
+PrepackCache::PrepackCache(std::string model_path, std::string plugin_id, std::string plugin_version, PrepackLimits limits,
+                           std::function<void()> on_progress)
     : folder_(prepack_folder()),
       model_path_(std::move(model_path)),
       plugin_id_(std::move(plugin_id)),
       plugin_version_(std::move(plugin_version)),
-      limits_(limits) {
+      limits_(limits),
+      on_progress_(std::move(on_progress)) {
   if (folder_.empty()) log(LogLevel::kInfo, "prepack cache: not used, there is no private folder for it");
 }
 
 PrepackKey PrepackCache::key(const std::string& layout) {
-  if (model_sha256_.empty()) model_sha256_ = model_sha256(model_path_);
+  if (model_sha256_.empty()) model_sha256_ = model_sha256(model_path_, on_progress_);
   return {model_sha256_, layout, plugin_id_, plugin_version_};
 }
 

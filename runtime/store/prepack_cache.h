@@ -10,6 +10,7 @@
 // Source  plugins.md, section 6.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,8 +25,9 @@ struct PrepackLimits {
 
 class PrepackCache {
  public:
-  // The model file is hashed when it is first needed, at most once.
-  PrepackCache(std::string model_path, std::string plugin_id, std::string plugin_version, PrepackLimits limits = {});
+  // The model file is hashed when it is first needed, at most once; meanwhile on_progress is called, where there is one.
+  PrepackCache(std::string model_path, std::string plugin_id, std::string plugin_version, PrepackLimits limits = {},
+               std::function<void()> on_progress = {});
 
   bool is_there() const { return !folder_.empty(); }
   // The file for this layout with exactly these pieces; null when there is none. A damaged one is removed.
@@ -42,6 +44,7 @@ class PrepackCache {
   std::string folder_;  // empty: no cache
   std::string model_path_, model_sha256_, plugin_id_, plugin_version_;
   PrepackLimits limits_;
+  std::function<void()> on_progress_;
 };
 
 }  // namespace bitnet::store

@@ -70,6 +70,24 @@ INSTANTIATE_TEST_SUITE_P(Faults, FirstBackendFails,
                                          Fault{"token@17=error:internal", "decode", 16},
                                          Fault{"token@17=error:data", "decode", 16}));
 
+// Both backends with the int8 copy of the head; the one that fails has used it for some tokens. An estimate that is not finite
+// (the 20th call is among those of the first token) only means the full head for that token.
+TEST(ScreenedHead, TheNextBackendGoesOnWithTheSameText) {
+  for (const auto& args : {kGreedy, kSampled}) {
+    const json expected = without_failure(args);
+    for (const char* script : {"token@17=lost", "token@17=nan", "dense@20=nan", "dense@60=lost"}) {
+      const json got = run_json(args, {"--head", "screened", "-t", "2", "--backend", "mock,cpu_portable", "--mock-mode",
+                                       "faithful", "--mock-faults", script});
+      EXPECT_EQ(got["tokens"], expected["tokens"]) << script;
+      EXPECT_EQ(got["logits_hash"], expected["logits_hash"]) << script;
+      EXPECT_EQ(got["head"]["mode"], "screened") << script;
+      EXPECT_GT(got["head"]["screened_tokens"], 0) << script;
+      const bool lost = std::string_view(script) != "dense@20=nan";
+      EXPECT_EQ(got["fallback"].size(), lost ? 1u : 0u) << script << got["fallback"];
+    }
+  }
+}
+
 class TwoBackendsFail : public testing::TestWithParam<Fault> {};
 
 TEST_P(TwoBackendsFail, TextIsTheOneWithoutFailure) {

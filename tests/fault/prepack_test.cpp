@@ -149,5 +149,71 @@ TEST_F(Prepack, AnUnusableFolderOnlyMeansNoCache) {
   EXPECT_NE(result.err.find("prepack cache: not used"), std::string::npos) << result;
 }
 
+// ------------------------------------------------------------------- the int8 copy of the output head, of native weights
+class HeadCopy : public Prepack {
+ protected:
+  json head(const std::vector<std::string>& more = {}, const std::string& backend = "cpu_avx2") {
+    std::vector<std::string> args = {"-m", std::string(BITNET_BINARY_DIR) + "/share/bitnet/models/story.gguf", "--head",
+                                     "screened", "-v"};
+    args.insert(args.end(), more.begin(), more.end());
+    last_ = run(args, backend);
+    EXPECT_EQ(last_.exit_code, 0) << last_;
+    const json j = json::parse(last_.out, nullptr, false);
+    tokens_ = j["tokens"];
+    return j["head"];
+  }
+  ProgramResult last_;
+  json tokens_;
+};
+
+TEST_F(HeadCopy, IsMappedAtTheSecondStartByEveryPlugin) {
+  const json first = head();
+  EXPECT_EQ(first["cached"], false);
+  EXPECT_EQ(files().size(), 1u);
+  const json tokens = tokens_, second = head();
+  EXPECT_EQ(second["cached"], true);
+  EXPECT_EQ(second["screen_bytes"], first["screen_bytes"]);
+  EXPECT_EQ(tokens_, tokens);
+  EXPECT_EQ(head({}, "cpu_portable")["cached"], true);
+  EXPECT_EQ(files().size(), 1u);
+  EXPECT_EQ(head({"--no-prepack-cache"})["cached"], false);
+}
+
+// The first and last row, which are always looked at, and any bit of the scales and coefficients, which have a checksum.
+TEST_F(HeadCopy, AFlippedBitIsNoticedAndTheFileMadeAnew) {
+  head();
+  const json tokens = tokens_;
+  const std::string path = only_file(), good = read_text(path);
+  const size_t rows = head()["screen_bytes"].get<size_t>() / (256 + 8);  // the story model's width is 256
+  const size_t scales = kPage + (rows * 256 + kPage - 1) / kPage * kPage,
+               coefficients = scales + (4 * rows + kPage - 1) / kPage * kPage;
+  for (const size_t at : {kPage, kPage + rows * 256 - 1, scales + 4 * (rows / 2), coefficients + 4 * (rows / 3) + 1}) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 1);
+    write_text(path, bad);
+    EXPECT_EQ(head()["cached"], false) << "byte " << at;
+    EXPECT_EQ(tokens_, tokens) << "byte " << at;
+    EXPECT_NE(last_.err.find("is not used and removed: "), std::string::npos) << last_;
+    EXPECT_TRUE(read_text(path) == good) << "made anew";
+  }
+  EXPECT_EQ(head()["cached"], true);
+}
+
+// Damage in the middle may be missed at the start; a row that it singles out is computed, and then the copy is not used.
+TEST_F(HeadCopy, DamageThatTheStartMissesDoesNotChangeTheText) {
+  head();
+  const json tokens = tokens_;
+  const std::string path = only_file();
+  std::string bytes = read_text(path);
+  const size_t rows = head()["screen_bytes"].get<size_t>() / (256 + 8);
+  const size_t begin = kPage + rows / 2 * 256;
+  for (size_t i = 0; i < 256; ++i) bytes[begin + i] = static_cast<char>(bytes[begin + i] > 0 ? 127 : -127);
+  write_text(path, bytes);
+  for (int i = 0; i < 3; ++i) {
+    head();
+    EXPECT_EQ(tokens_, tokens);
+  }
+}
+
 }  // namespace
 }  // namespace bitnet::test

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iostream>
 #include <set>
+#include <span>
 
 #include "golden/model_run.h"
 #include "golden/reference.h"
@@ -87,6 +88,34 @@ TEST_P(StoryText, GreedyTextOnStandardOutput) {
   std::cout << whole << " of " << compared << " texts equal to the end\n";
   EXPECT_GE(compared, 5u);
   EXPECT_GE(whole, 1u) << "no text at all came out as the reference's";
+}
+
+// With and without the int8 copy of the head: the same tokens, greedy and sampled, and the same logits behind the last.
+TEST_P(StoryText, TheScreenedHeadWritesTheSameText) {
+  const Case& story = load_case(kStory);
+  const auto generate = [&](const Prompt& p, std::vector<std::string> args, const char* head) {
+    args.insert(args.end(), {"-m", story.model, "--backend", backend(), "--no-fallback", "--json", "-n", "32", "-p", *p.text,
+                             "--head", head});
+    const test::ProgramResult result = test::run_program(args);
+    EXPECT_EQ(result.exit_code, 0) << result;
+    return nlohmann::json::parse(result.out, nullptr, false);
+  };
+  const std::vector<std::vector<std::string>> kWays = {
+      {"--greedy"}, {"--seed", "3", "--temp", "0.9"}, {"--seed", "4", "--temp", "1.2", "--top-k", "200", "--top-p", "1"}};
+  for (const Prompt& p : story.prompts) {
+    if (!p.text) continue;
+    SCOPED_TRACE(p.name);
+    const size_t ways = p.name == "once" ? kWays.size() : 1;
+    for (const auto& way : std::span(kWays).first(ways)) {
+      const nlohmann::json full = generate(p, way, "full"), screened = generate(p, way, "screened");
+      EXPECT_EQ(full["head"]["mode"], "full");
+      EXPECT_EQ(screened["head"]["mode"], "screened");
+      EXPECT_EQ(screened["head"]["screened_tokens"].get<size_t>() > 0, full["tokens"].size() > 1);
+      EXPECT_EQ(screened["tokens"], full["tokens"]);
+      EXPECT_EQ(screened["text"], full["text"]);
+      EXPECT_EQ(screened["logits_hash"], full["logits_hash"]);
+    }
+  }
 }
 
 // The same seed gives the same tokens on every backend, with any number of threads and any split of the prompt; other seeds

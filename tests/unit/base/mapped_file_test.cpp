@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/process_memory.h"
 #include "support/files.h"
 #include "support/temp_folder.h"
 
@@ -34,6 +35,20 @@ TEST(MappedFile, EmptyFileHasNoData) {
   const MappedFile file(folder / "a");
   EXPECT_EQ(file.size(), 0u);
   EXPECT_EQ(file.data(), nullptr);
+}
+
+TEST(MappedFile, ReleasedPagesComeBackWhenTheyAreRead) {
+  const test::TempFolder folder;
+  const std::string text = std::string(8'000'000, 'x') + "end";
+  test::write_text(folder / "a", text);
+  const MappedFile file(folder / "a");
+  const auto content = [&] { return std::string(file.data(), file.data() + file.size()); };
+  EXPECT_EQ(content(), text);
+  const uint64_t before = process_memory().rss.value_or(0);
+  file.release(file.data(), file.size());
+  EXPECT_LE(process_memory().rss.value_or(0) + 4'000'000, before);
+  file.release(file.data() + 5000, 100);  // no whole page
+  EXPECT_EQ(content(), text);
 }
 
 TEST(MappedFile, RefusesWhatIsNoRegularFile) {

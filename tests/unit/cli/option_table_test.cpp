@@ -10,16 +10,29 @@
 namespace bitnet::cli {
 namespace {
 
-TEST(OptionTable, EverySpellingOnce) {
-  std::set<std::string_view> names, dashes;
-  for (const OptionRow& row : option_table()) {
-    EXPECT_TRUE(names.insert(row.name).second) << row.name;
-    for (const std::string_view alias : words_of(row.aliases)) EXPECT_TRUE(names.insert(alias).second) << alias;
-    for (const std::string_view dash : words_of(row.dashes)) {
-      EXPECT_TRUE(dashes.insert(dash).second) << dash;
-      EXPECT_TRUE(dash.starts_with('-') && !dash.starts_with("--")) << dash;
+TEST(OptionTable, EverySpellingOnceInEachCommand) {
+  std::set<std::string_view> names;
+  for (const OptionRow& row : option_table()) EXPECT_TRUE(names.insert(row.name).second) << row.name;
+  for (const CommandRow& command : command_table()) {
+    std::set<std::string_view> longs, dashes;
+    for (const OptionRow& row : option_table()) {
+      for (const std::string_view dash : words_of(row.dashes)) {
+        EXPECT_TRUE(dash.starts_with('-') && !dash.starts_with("--")) << dash;
+      }
+      if ((row.commands & command.command) == 0) continue;
+      EXPECT_TRUE(longs.insert(row.name).second) << row.name;
+      for (const std::string_view alias : words_of(row.aliases)) EXPECT_TRUE(longs.insert(alias).second) << alias;
+      for (const std::string_view dash : words_of(row.dashes)) EXPECT_TRUE(dashes.insert(dash).second) << dash;
     }
   }
+}
+
+TEST(OptionTable, ASpellingMeansTheOptionOfItsCommand) {
+  EXPECT_EQ(find_dash("-p", kRun)->name, "prompt");
+  EXPECT_EQ(find_dash("-p", kBenchmark)->name, "n-prompt");
+  EXPECT_EQ(find_long("tokens", kDetokenize)->name, "ids");
+  EXPECT_EQ(find_long("tokens", kBenchmark)->name, "n-gen");
+  EXPECT_EQ(find_dash("-c", kBenchmark)->name, "ctx-size") << "of no use there, but known";
 }
 
 TEST(OptionTable, RowsAreComplete) {

@@ -22,6 +22,7 @@ TEST(Run, DefaultsOfTheDesign) {
   EXPECT_EQ(run.compute.batch_size, 2048);
   EXPECT_EQ(run.compute.ubatch_size, 512);
   EXPECT_EQ(run.compute.kv_type, KvType::kF32);
+  EXPECT_EQ(run.compute.head, HeadChoice::kAuto);
   EXPECT_FALSE(run.compute.time_limit.has_value());
   EXPECT_FALSE(run.compute.no_fallback || run.compute.allow_mock || run.compute.real_model || run.compute.no_gpu);
   EXPECT_FALSE(run.compute.deterministic || run.check_tensors || run.strict_tokenizers);
@@ -109,7 +110,7 @@ TEST(Run, StrayArguments) {
 }
 
 TEST(Run, LaterCommandsAreNotPrompts) {
-  for (const char* word : {"serve", "chat", "pull", "list", "ls", "bench", "validate", "doctor", "completion", "quant-check"}) {
+  for (const char* word : {"serve", "chat", "pull", "list", "ls", "score", "validate", "doctor", "completion", "quant-check"}) {
     EXPECT_EQ(refusal({word}), "'" + std::string(word) + "' is not part of this version yet");
     EXPECT_EQ(refusal({word, "--help"}), "'" + std::string(word) + "' is not part of this version yet");
   }
@@ -190,6 +191,8 @@ TEST(Run, BatchSizes) {
 }
 
 TEST(Run, KvTypeAliases) {
+  EXPECT_EQ(parse_run({"-p", "x", "--head", "full"}).compute.head, HeadChoice::kFull);
+  EXPECT_EQ(parse_run({"-p", "x", "--head", "screened"}).compute.head, HeadChoice::kScreened);
   for (const char* name : {"--kv-type", "--cache-type-k", "--cache-type-v", "-ctk", "-ctv"}) {
     EXPECT_EQ(parse_run({"-p", "x", name, "f16"}).compute.kv_type, KvType::kF16) << name;
   }

@@ -30,6 +30,7 @@ const std::vector<Range> kRanges = {
     {"--presence-penalty", {"-2", "2"}, {"-2.01", "2.01"}},
     {"--frequency-penalty", {"-2", "2"}, {"-2.01", "2.01"}},
     {"--verbosity", {"0", "5"}, {"-1", "6"}},
+    {"--head", {"auto", "full", "screened"}, {"", "int8", "Full"}},
     {"--kv-type", {"f32", "f16"}, {"f64", "", "F32", "q8_0"}},
     {"--progress", {"auto", "bar", "plain", "json", "none"}, {"off", ""}},
     {"--prompt-ids", {"1", "1,2 ,3", " 1 2\n3 ", "2147483647"}, {"", ",", "1,,2", "-1", "2147483648", "x", "1;2", "1,"}},

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "backend/registry.h"
+#include "bitnet/kit/sampler.hpp"
 #include "engine/engine_thread.h"
 #include "engine/worker_engine.h"
 
@@ -35,6 +36,7 @@ struct Kind {
   const char* plugin;
   const char* tier;
   bool worker;
+  model::HeadMode head = model::HeadMode::kAuto;  // auto: the models here are too small to be screened
 };
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
@@ -46,6 +48,7 @@ class EngineTest : public testing::TestWithParam<Kind> {
     EngineOptions options;
     options.n_ctx = n_ctx;
     options.max_batch = max_batch;
+    options.head = GetParam().head;
     if (plugin->kind == "test")
       options.device_options = std::string(R"({"mode":"faithful","tier":")") + GetParam().tier + "\"}";
     backend::Candidate candidate{};
@@ -108,6 +111,8 @@ TEST_P(EngineTest, DecodeInAnyPiecesSamplesWhatItsLogitsSay) {
     }
     EXPECT_EQ(again, tokens);
     EXPECT_EQ(stepwise->size(), kPrompt.size() + 12);
+    const model::HeadUse use = stepwise->info().head;
+    EXPECT_EQ(use.screened + use.fell_back, GetParam().head == model::HeadMode::kScreened ? 12u : 0u);
     // The logits behind the tokens, computed in one go, say the same.
     std::vector<int32_t> all = kPrompt;
     all.insert(all.end(), tokens.begin(), tokens.end());
@@ -197,6 +202,42 @@ TEST_P(EngineTest, TheBestOfTheLogitsAndTheirNormaliserAreExact) {
   }
 }
 
+// Without all logits and the normaliser an engine may take a shorter way, whose results are the same.
+TEST_P(EngineTest, TheBestAloneAreThoseOfAllLogits) {
+  const auto a = open();
+  const uint32_t n_vocab = a->n_vocab();
+  const std::vector<float> logits = rows(*a, kPrompt, 0);
+  // A worker sends all logits.
+  const bool screened = GetParam().head == model::HeadMode::kScreened && !GetParam().worker;
+  uint64_t searched = 0;
+  for (const uint32_t first : {0u, 3u, 6u}) {
+    for (const uint32_t k : {1u, 2u, 40u, n_vocab}) {
+      const auto b = open();
+      const size_t n = kPrompt.size() - first;
+      std::vector<int32_t> id(n * k);
+      std::vector<float> best(n * k);
+      Output output;
+      output.first = first;
+      output.top_k = k;
+      output.top_id = id.data();
+      output.top_logit = best.data();
+      b->append(kPrompt, &output, pulse_);
+      for (size_t row = 0; row < n; ++row) {
+        const float* all = logits.data() + (first + row) * n_vocab;
+        const auto expected = bn::kit::top_candidates(all, n_vocab, k);
+        for (uint32_t i = 0; i < k; ++i) {
+          EXPECT_EQ(id[row * k + i], expected[i].id) << "best " << k << ", row " << row << ", place " << i;
+          EXPECT_EQ(best[row * k + i], expected[i].logit);
+        }
+      }
+      const model::HeadUse use = b->info().head;
+      EXPECT_EQ(use.screened + use.fell_back, screened ? n : 0);
+      searched += use.screened;
+    }
+  }
+  EXPECT_EQ(searched != 0, screened);
+}
+
 TEST_P(EngineTest, ARequestToStopLeavesTheTokensAsTheyWere) {
   const auto engine = open(64, 4);
   const std::vector<float> expected = rows(*engine, kPrompt, 6);
@@ -223,7 +264,9 @@ INSTANTIATE_TEST_SUITE_P(Kinds, EngineTest,
                          testing::Values(Kind{"portable", "cpu_portable", "kernels", false},
                                          Kind{"mock_kernels", "mock", "kernels", false},
                                          Kind{"mock_engine", "mock", "engine", false},
-                                         Kind{"worker", "cpu_portable", "kernels", true}),
+                                         Kind{"worker", "cpu_portable", "kernels", true},
+                                         Kind{"screened", "cpu_portable", "kernels", false, model::HeadMode::kScreened},
+                                         Kind{"worker_screened", "cpu_portable", "kernels", true, model::HeadMode::kScreened}),
                          [](const auto& kind) { return std::string(kind.param.name); });
 
 // Between exact-1 engines keys and values may travel: what follows has the same bits.

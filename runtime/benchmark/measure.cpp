@@ -1,0 +1,254 @@
+// benchmark/measure.cpp - the repetitions of a row: session, clocks, hash, memory, bounds.
+#include "benchmark/measure.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "base/error.h"
+#include "base/process_memory.h"
+#include "base/sha256.h"
+#include "benchmark/machine.h"
+#include "benchmark/statistics.h"
+
+namespace bitnet::benchmark {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Stage = engine::Session::Stage;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+constexpr uint32_t kWarmUpSteps = 8;
+
+// What the ceilings allow for a step, summed over steps; both parts apart to see which is the larger.
+class Bound {
+ public:
+  Bound(const Ceilings& ceilings, const std::string& instruction)
+      : bytes_per_second_(1e9 * ceilings.read_gbps), macs_per_second_(1e9 * ceilings.gmacs_of(instruction)) {}
+
+  void add(const Work& step) {
+    work_.bytes += step.bytes;
+    work_.macs += step.macs;
+    const double reading = step.bytes / bytes_per_second_;
+    const double multiplying = macs_per_second_ > 0 ? step.macs / macs_per_second_ : 0;
+    seconds_ += std::max(reading, multiplying);
+    (reading >= multiplying ? read_part_ : dot_part_) += std::max(reading, multiplying);
+  }
+  const Work& work() const { return work_; }
+  double seconds() const { return seconds_; }
+  bool reading_is_more() const { return read_part_ >= dot_part_; }
+
+ private:
+  double bytes_per_second_, macs_per_second_;
+  Work work_;
+  double seconds_ = 0, read_part_ = 0, dot_part_ = 0;
+};
+
+class Measurement {
+ public:
+  Measurement(const model::Model& model, const Setup& setup, const Test& test, Row& row)
+      : model_(model),
+        setup_(setup),
+        test_(test),
+        row_(row),
+        tokens_(test_tokens(test.depth + test.tokens(), model.config.arch.n_vocab)),
+        logits_(model.config.arch.n_vocab) {}
+
+  void run(const backend::Registry& registry, const backend::Order& order, CeilingProbe& ceilings) {
+    resets_ = reset_peak_memory();
+    open(registry, order);
+    append(0, test_.depth, Stage::kPrefill, nullptr);
+    if (setup_.warm_up) warm_up();
+    for (uint32_t i = 0; i < setup_.repetitions; ++i) {
+      note_memory();
+      row_.tries.push_back(ceilings.try_once());
+      row_.ceilings.raise(row_.tries.back());
+      resets_ = resets_ && reset_peak_memory();
+      probed_ = true;
+      if (setup_.delay > 0) std::this_thread::sleep_for(std::chrono::duration<double>(setup_.delay));
+      repeat();
+    }
+    note_memory();
+    row_.matrices = session_->engine_info();
+    row_.kv_bytes = session_->kv_bytes();
+  }
+
+ private:
+  void open(const backend::Registry& registry, const backend::Order& order) {
+    engine::SessionOptions options = setup_.session;
+    options.engine.n_ctx = static_cast<uint32_t>(tokens_.size());
+    options.engine.max_batch = setup_.ubatch;
+    options.engine.kv_dtype = setup_.kv_dtype;
+    options.threads = setup_.threads;
+    options.strict = true;
+    session_ = std::make_unique<engine::Session>(model_, registry, order, std::move(options));
+    const backend::Plugin& plugin = session_->plugin();
+    row_.backend = plugin.name;
+    row_.version = plugin.version;
+    row_.numerics = plugin.numerics;
+    row_.mock = session_->is_mock();
+    for (const backend::DeviceSummary& device : plugin.devices) {
+      if (device.id == session_->device()) row_.device = device.name;
+    }
+    row_.instruction = instruction_of(plugin.cpu, row_.device);
+    row_.load_seconds = session_->times().load;
+    row_.pack_seconds = session_->times().pack;
+  }
+
+  // Tokens [first, last) in calls of at most setup.batch; logits of the last one, null: none.
+  void append(uint32_t first, uint32_t last, Stage stage, float* logits) {
+    const std::span all(tokens_);
+    for (uint32_t at = first; at < last;) {
+      const uint32_t n = std::min(setup_.batch, last - at);
+      const bool wanted = logits != nullptr && at + n == last;
+      session_->append(all.subspan(at, n), wanted ? n - 1 : n, wanted ? logits : nullptr, stage);
+      at += n;
+    }
+  }
+
+  void step(uint32_t at) { session_->append(std::span(tokens_).subspan(at, 1), 0, logits_.data(), Stage::kDecode); }
+
+  // Pages of the file, threads, clock rates.
+  void warm_up() {
+    const uint32_t begin = test_.depth + test_.prompt;
+    append(test_.depth, begin, Stage::kPrefill, logits_.data());
+    for (uint32_t i = 0; i < std::min(test_.generate, kWarmUpSteps); ++i) step(begin + i);
+    session_->truncate(test_.depth);
+  }
+
+  void repeat() {
+    const uint32_t begin = test_.depth + test_.prompt;
+    std::vector<double> steps;
+    const auto start = Clock::now();
+    append(test_.depth, begin, Stage::kPrefill, logits_.data());
+    double total = seconds_since(start);
+    if (test_.prompt > 0) row_.first_token.push_back(total);
+    for (uint32_t i = 0; i < test_.generate; ++i) {
+      const auto step_start = Clock::now();
+      step(begin + i);
+      steps.push_back(seconds_since(step_start));
+      total += steps.back();
+    }
+    row_.seconds.push_back(total);
+    if (test_.generate > 0) row_.steps.push_back(std::move(steps));
+    note_logits();
+    session_->truncate(test_.depth);
+  }
+
+  void note_logits() {
+    const std::string hash = sha256_hex({reinterpret_cast<const uint8_t*>(logits_.data()), 4 * logits_.size()});
+    if (!row_.logits_sha256.empty() && hash != row_.logits_sha256) {
+      fail(ErrorKind::kFailure, "backend {}: {} gave logits {} and then {} for the same tokens", row_.backend, test_.name(),
+           row_.logits_sha256, hash);
+    }
+    row_.logits_sha256 = hash;
+  }
+
+  // The ceilings' buffer is not the backend's: where the peak cannot be reset, only what was before the first try counts.
+  void note_memory() {
+    if (probed_ && !resets_) return;
+    row_.peak_rss = std::max(row_.peak_rss, process_memory().peak_rss.value_or(0));
+  }
+
+  const model::Model& model_;
+  const Setup& setup_;
+  const Test& test_;
+  Row& row_;
+  const std::vector<int32_t> tokens_;  // depth, prompt, single ones
+  std::vector<float> logits_;          // [n_vocab]
+  std::unique_ptr<engine::Session> session_;
+  bool resets_ = false, probed_ = false;
+};
+
+// Fills work, least_seconds, bound or no_bound.
+void judge(const Workload& workload, uint64_t cache_bytes, Row& row) {
+  const Test& test = row.test;
+  Bound bound(row.ceilings, row.instruction);
+  const uint32_t begin = test.depth + test.prompt;
+  for (uint32_t at = test.depth; at < begin;) {
+    const uint32_t batch_end = std::min(begin, at + row.batch);
+    for (; at < batch_end; at += std::min(row.ubatch, batch_end - at)) {
+      const uint32_t n = std::min(row.ubatch, batch_end - at);
+      bound.add(step_work(workload, at, n, at + n == begin ? static_cast<double>(workload.head_bytes) : 0.0));
+    }
+  }
+  const double head_bytes = head_bytes_read(workload, row.head);
+  for (uint32_t i = 0; i < test.generate; ++i) bound.add(step_work(workload, begin + i, 1, head_bytes));
+  row.work = bound.work();
+  if (row.mock) {
+    row.no_bound = "a mock";
+  } else if (row.ceilings.read_gbps <= 0) {
+    row.no_bound = "the ceilings could not be measured";
+  } else if (workload.matrix_bytes + workload.head_bytes < cache_bytes) {
+    row.no_bound = "the weights fit in the cache";
+  } else if (row.instruction.empty() && test.prompt > 0) {
+    row.no_bound = "no vector instruction is known for this backend";
+  } else {
+    row.least_seconds = bound.seconds();
+    row.bound = bound.reading_is_more() ? "read" : row.instruction;
+  }
+}
+
+void check(const model::Model& model, const Test& test) {
+  if (!model.has_tensors()) fail(ErrorKind::kUsage, "{}: holds no weights to measure", printable(model.file.path()));
+  const uint64_t all = uint64_t{test.depth} + test.prompt + test.generate, most = model.config.arch.n_ctx_max;
+  if (all > most) fail(ErrorKind::kUsage, "{} needs {} tokens, the model's context is {}", test.name(), all, most);
+}
+
+}  // namespace
+
+std::string Test::name() const {
+  std::string text;
+  if (prompt > 0) text = fmt::format("pp{}", prompt);
+  if (generate > 0) text += fmt::format("{}tg{}", text.empty() ? "" : "+", generate);
+  if (depth > 0) text += fmt::format(" @ d{}", depth);
+  return text;
+}
+
+std::vector<double> Row::tokens_per_second() const {
+  std::vector<double> rates;
+  for (const double s : seconds) rates.push_back(test.tokens() / s);
+  return rates;
+}
+
+double Row::share() const { return seconds.empty() ? 0 : least_seconds / median(seconds); }
+
+// A linear congruential generator's upper bits.
+std::vector<int32_t> test_tokens(uint32_t n, uint32_t n_vocab) {
+  std::vector<int32_t> tokens(n);
+  uint64_t state = 1;
+  for (int32_t& token : tokens) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    token = static_cast<int32_t>((state >> 33) % n_vocab);
+  }
+  return tokens;
+}
+
+Row not_measured(const Setup& setup, const Test& test, const std::string& reason) {
+  Row row;
+  row.backend = setup.label;
+  row.test = test;
+  row.threads = setup.threads;
+  row.batch = setup.batch;
+  row.ubatch = setup.ubatch;
+  row.kv_dtype = setup.kv_dtype;
+  row.not_measured = reason;
+  return row;
+}
+
+Row measure(const model::Model& model, const backend::Registry& registry, const backend::Order& order, const Setup& setup,
+            const Test& test, CeilingProbe& ceilings, uint64_t cache_bytes) {
+  check(model, test);
+  Row row = not_measured(setup, test, {});
+  try {
+    Measurement(model, setup, test, row).run(registry, order, ceilings);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kNoBackend && e.kind() != ErrorKind::kNoMemory) throw;
+    return not_measured(setup, test, e.what());
+  }
+  judge(count_workload(model, setup.kv_dtype), cache_bytes, row);
+  return row;
+}
+
+}  // namespace bitnet::benchmark
