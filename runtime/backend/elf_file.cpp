@@ -51,6 +51,18 @@ std::string_view string_at(Bytes table, uint64_t offset) {
   return {begin, static_cast<size_t>(static_cast<const char*>(end) - begin)};
 }
 
+// Plugins are defined for two machines; those have names.
+std::string machine_name(uint16_t elf_machine) {
+  switch (elf_machine) {
+    case EM_X86_64:
+      return "x86_64";
+    case EM_AARCH64:
+      return "aarch64";
+    default:
+      return fmt::format("ELF machine {}", elf_machine);
+  }
+}
+
 Elf64_Ehdr checked_header(Bytes file) {
   if (file.empty()) refuse("the file is empty");
   if (file.size() < SELFMAG || std::memcmp(file.data(), ELFMAG, SELFMAG) != 0) refuse("not a shared library (no ELF header)");
@@ -59,7 +71,7 @@ Elf64_Ehdr checked_header(Bytes file) {
   if (header.e_ident[EI_DATA] != ELFDATA2LSB) refuse("not a little-endian library");
   if (header.e_type != ET_DYN) refuse("not a shared library (ELF type {}, expected {})", header.e_type, ET_DYN);
   if (header.e_machine != host_elf_machine()) {
-    refuse("made for another machine (ELF machine {}, this one is {}, {})", header.e_machine, host_elf_machine(), host_arch());
+    refuse("made for another machine ({}; this one is {})", machine_name(header.e_machine), host_arch());
   }
   if (header.e_phnum == 0 || header.e_phentsize != sizeof(Elf64_Phdr)) refuse("damaged: no usable segment table");
   if (header.e_shnum == 0 || header.e_shentsize != sizeof(Elf64_Shdr)) refuse("damaged: no usable section table");

@@ -61,7 +61,7 @@ std::optional<LoadStage> stage_from_name(std::string_view name) {
 
 std::string printable_once(const json& value) {
   const auto& text = value.get_ref<const json::string_t&>();
-  const bool plain = std::none_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7F; });
+  const bool plain = std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7F; });
   return plain && text.size() <= kMaxText ? text : printable(text, kMaxText);
 }
 

@@ -57,6 +57,8 @@ TEST(Backends, FaultyFilesCostOneLineEach) {
     ASSERT_NE(plugin, nullptr) << name << j;
     EXPECT_FALSE((*plugin)["reason"].get<std::string>().empty()) << name;
   }
+  const std::string reason = (*find_plugin(j, "arm"))["reason"].get<std::string>();
+  EXPECT_NE(reason.find("made for another machine (ELF machine 40; this one is "), std::string::npos) << reason;
   const ProgramResult run = run_program({"-p", "Once", "-n", "3", "--greedy", "--plugin-dir", folder.path().string()});
   EXPECT_EQ(run.exit_code, 0) << run;
 }

@@ -10,6 +10,7 @@
 #include <memory>
 #include <random>
 
+#include "backend/cpu_features.h"
 #include "backend/manifest.h"
 #include "base/error.h"
 #include "plugin_files.h"
@@ -79,9 +80,11 @@ TEST(ElfFile, HeaderFieldsAreNamed) {
   EXPECT_EQ(refusal(patched<uint8_t>(file, EI_DATA, ELFDATA2MSB)), "not a little-endian library");
   EXPECT_EQ(refusal(patched<uint16_t>(file, offsetof(Elf64_Ehdr, e_type), ET_EXEC)),
             "not a shared library (ELF type 2, expected 3)");
-  EXPECT_NE(
-      refusal(patched<uint16_t>(file, offsetof(Elf64_Ehdr, e_machine), EM_RISCV)).find("another machine (ELF machine 243"),
-      std::string::npos);
+  const std::string here(host_arch()), other = here == "x86_64" ? "aarch64" : "x86_64";
+  const auto made_for = [&](uint16_t machine) { return refusal(patched(file, offsetof(Elf64_Ehdr, e_machine), machine)); };
+  EXPECT_EQ(made_for(EM_RISCV), "made for another machine (ELF machine 243; this one is " + here + ")");
+  EXPECT_EQ(made_for(here == "x86_64" ? EM_AARCH64 : EM_X86_64),
+            "made for another machine (" + other + "; this one is " + here + ")");
   EXPECT_EQ(refusal(patched<uint16_t>(file, offsetof(Elf64_Ehdr, e_shentsize), 63)), "damaged: no usable section table");
   EXPECT_EQ(refusal(patched<uint16_t>(file, offsetof(Elf64_Ehdr, e_phentsize), 55)), "damaged: no usable segment table");
 }

@@ -1,0 +1,35 @@
+// cpu_neon/kernels.h - the ops of this plugin, one source each; plugin.cpp puts them into the bn.kernels/1 table.
+//
+// Arguments, ranges and results are those of bitnet/kernels.h; each op equals its body in bitnet/kit/ops.hpp bit for bit.
+// matmul exists three times, for CPUs without and with integer dot products (SDOT) and 8-bit matrix products (SMMLA). Sources
+// that are compiled for such CPUs give the linker nothing but their one function: it must not find a copy of anything else
+// that baseline code could be linked to.
+#pragma once
+
+#include "bitnet/kernels.h"
+
+namespace bn::neon {
+
+// Columns of a packed row are padded with weight 0 to whole groups; x must be readable as far.
+inline constexpr uint32_t kGroup = 128;  // columns in 32 bytes of bn.i2s128
+
+// Private memory of one op call, bytes: the larger of the tiles in matmul.h and dense.cpp, each checked there.
+inline constexpr uint32_t kScratchBytes = 32 * 1024;
+
+// Bytes of one row as matmul() reads it.
+constexpr uint64_t packed_row_bytes(uint32_t cols) { return (static_cast<uint64_t>(cols) + kGroup - 1) / kGroup * 32; }
+
+// Rows [row0, row1) of a bn.t2 matrix into dst, the start of the whole packed matrix. Returns the first row that holds the
+// invalid code 3, or row1.
+uint32_t pack_rows(const bn_tensor& w, uint32_t row0, uint32_t row1, uint8_t* dst);
+
+bn_status matmul(bn_device*, const bn_matmul* a, uint32_t row0, uint32_t row1, void* scratch);
+bn_status matmul_dotprod(bn_device*, const bn_matmul* a, uint32_t row0, uint32_t row1, void* scratch);
+bn_status matmul_i8mm(bn_device*, const bn_matmul* a, uint32_t row0, uint32_t row1, void* scratch);
+bn_status dense(bn_device*, const bn_dense* a, uint32_t row0, uint32_t row1, void* scratch);
+bn_status norm(bn_device*, const bn_norm* a, uint32_t vec0, uint32_t vec1, void* scratch);
+bn_status rope(bn_device*, const bn_rope* a, uint32_t tok0, uint32_t tok1, uint32_t head0, uint32_t head1, void* scratch);
+bn_status attention(bn_device*, const bn_attn* a, uint32_t tok0, uint32_t tok1, uint32_t head0, uint32_t head1, void* scratch);
+bn_status glu(bn_device*, const bn_glu* a, uint32_t tok0, uint32_t tok1, uint32_t col0, uint32_t col1, void* scratch);
+
+}  // namespace bn::neon
