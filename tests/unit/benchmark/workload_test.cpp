@@ -47,10 +47,10 @@ TEST(Workload, TheScreenedHeadReadsItsCopyAndTheRowsItComputes) {
 }
 
 TEST(TestName, IsThatOfLlamaBench) {
-  EXPECT_EQ((Test{512, 0, 0}.name()), "pp512");
-  EXPECT_EQ((Test{0, 128, 0}.name()), "tg128");
-  EXPECT_EQ((Test{512, 128, 0}.name()), "pp512+tg128");
-  EXPECT_EQ((Test{0, 32, 4000}.name()), "tg32 @ d4000");
+  EXPECT_EQ((benchmark::Test{512, 0, 0}.name()), "pp512");
+  EXPECT_EQ((benchmark::Test{0, 128, 0}.name()), "tg128");
+  EXPECT_EQ((benchmark::Test{512, 128, 0}.name()), "pp512+tg128");
+  EXPECT_EQ((benchmark::Test{0, 32, 4000}.name()), "tg32 @ d4000");
 }
 
 TEST(TestTokens, ALongerListBeginsWithTheShorter) {
