@@ -297,7 +297,7 @@ void register_plugin(const Plugin& p, const Ceilings& ceilings) {
 }
 
 // Opens a plugin that offers kernels here; says why not otherwise. Plugins stay loaded until the end.
-bool open_plugin(const std::filesystem::path& path, Plugin* plugin) {
+bool open_plugin(const std::filesystem::path& path, const char* options, Plugin* plugin) {
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   void* symbol = library == nullptr ? nullptr : dlsym(library, "bitnet_plugin_v1");
   if (symbol == nullptr) {
@@ -310,7 +310,7 @@ bool open_plugin(const std::filesystem::path& path, Plugin* plugin) {
   bn_device_info info{};
   info.struct_size = sizeof info;
   if (p == nullptr || p->enumerate(nullptr, 0, &info, &error) != BN_OK || info.kind != BN_DEV_CPU ||
-      p->open(nullptr, info.id, nullptr, &plugin->device, &error) != BN_OK) {
+      p->open(nullptr, info.id, options, &plugin->device, &error) != BN_OK) {
     std::fprintf(stderr, "bitnet-bench-kernels: skipped %s: %s\n", path.c_str(),
                  error.message[0] ? error.message : "not a CPU");
     return false;
@@ -323,11 +323,17 @@ bool open_plugin(const std::filesystem::path& path, Plugin* plugin) {
 
 }  // namespace
 
-// Arguments: flags of Google Benchmark, then folders or files of plugins; without any, the plugins of the build tree.
+// Arguments: flags of Google Benchmark, then --options=JSON for every device, then folders or files of plugins; without any,
+// the plugins of the build tree.
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   std::vector<std::filesystem::path> files;
   std::vector<std::string> places(argv + 1, argv + argc);
+  std::string options;
+  if (!places.empty() && places[0].starts_with("--options=")) {
+    options = places[0].substr(sizeof "--options=" - 1);
+    places.erase(places.begin());
+  }
   if (places.empty()) places.push_back(BITNET_PLUGIN_FOLDER);
   for (const std::string& place : places) {
     if (!std::filesystem::is_directory(place)) {
@@ -343,7 +349,8 @@ int main(int argc, char** argv) {
   std::printf("ceilings, one thread: read %.1f GB/s, maddubs %.1f GMAC/s\n", ceilings.read_gbps_1, ceilings.maddubs_gmacs_1);
   for (const auto& file : files) {
     Plugin plugin{};
-    if (open_plugin(std::filesystem::absolute(file), &plugin)) register_plugin(plugin, ceilings);
+    if (open_plugin(std::filesystem::absolute(file), options.empty() ? nullptr : options.c_str(), &plugin))
+      register_plugin(plugin, ceilings);
   }
   weight_pool();  // filled before anything is timed
   benchmark::RunSpecifiedBenchmarks();
