@@ -4,7 +4,8 @@
 namespace bn::avx2 {
 
 struct Vnni : EightRows<Vnni> {
-  // 8 int32 sums. A type of its own because gcc 12 copies and spills __m256i that are accumulated so (measured: half of the speed).
+  // 8 int32 sums. A type of its own because gcc 12 copies and spills __m256i that are accumulated so (measured: half of the
+  // speed).
   typedef int32_t Sum __attribute__((vector_size(32)));
   static constexpr uint32_t kMost = BN_K_MAX;
   static constexpr int kBundles = 2, kTile = 6;

@@ -7,49 +7,62 @@
 
 namespace bn::avx2 {
 
+// One register.
+struct Avx2Part {
+  using F = __m256;
+  static constexpr int kLanes = 8;
+
+  // Lanes [0, n) set, n in 0..8.
+  static inline __m256i first_lanes(uint32_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+  static inline F load(const float* p) { return _mm256_loadu_ps(p); }
+  static inline void store(float* p, F a) { _mm256_storeu_ps(p, a); }
+  static inline F load_first(const float* p, uint32_t n) { return n >= 8 ? load(p) : _mm256_maskload_ps(p, first_lanes(n)); }
+  static inline void store_first(float* p, uint32_t n, F a) {
+    if (n >= 8) {
+      store(p, a);
+    } else {
+      _mm256_maskstore_ps(p, first_lanes(n), a);
+    }
+  }
+  static inline F load_half(const void* p) { return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p))); }
+  static inline F set(float x) { return _mm256_set1_ps(x); }
+  static inline F zero() { return _mm256_setzero_ps(); }
+  static inline void keep(F* a) { __asm__("" : "+x"(*a)); }
+  static inline F add(F a, F b) { return _mm256_add_ps(a, b); }
+  static inline F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static inline F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+};
+
 struct Avx2 {
+  using Part = Avx2Part;
   struct F {
     __m256 lo, hi;
   };
   struct I {
     __m256i lo, hi;
   };
-  static constexpr int kScores = 4, kSums = 1;
-  static constexpr int kTileRows = 2, kTileTokens = 3;
+  static constexpr int kParts = 2;
+  static constexpr int kScores = 8, kSums = 2, kChunks = 4;
+  static constexpr int kTileRows = 4, kTileTokens = 3;
 
-  // Lanes [0, n) set, n in 0..8.
-  static inline __m256i first_lanes(uint32_t n) {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-  }
-  static inline __m256 load_eight(const float* p, uint32_t n) {
-    return n >= 8 ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first_lanes(n));
-  }
-  static inline void store_eight(float* p, uint32_t n, __m256 a) {
-    if (n >= 8) {
-      _mm256_storeu_ps(p, a);
-    } else {
-      _mm256_maskstore_ps(p, first_lanes(n), a);
-    }
-  }
-
-  static inline F load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+  static inline F join(const __m256* part) { return {part[0], part[1]}; }
+  static inline F load(const float* p) { return {Part::load(p), Part::load(p + 8)}; }
   static inline void store(float* p, F a) {
-    _mm256_storeu_ps(p, a.lo);
-    _mm256_storeu_ps(p + 8, a.hi);
+    Part::store(p, a.lo);
+    Part::store(p + 8, a.hi);
   }
   static inline F load_first(const float* p, uint32_t n) {
     if (n >= 16) return load(p);
-    return {load_eight(p, n), n > 8 ? load_eight(p + 8, n - 8) : _mm256_setzero_ps()};
+    return {Part::load_first(p, n), n > 8 ? Part::load_first(p + 8, n - 8) : Part::zero()};
   }
   static inline void store_first(float* p, uint32_t n, F a) {
     if (n >= 16) return store(p, a);
-    store_eight(p, n, a.lo);
-    if (n > 8) store_eight(p + 8, n - 8, a.hi);
+    Part::store_first(p, n, a.lo);
+    if (n > 8) Part::store_first(p + 8, n - 8, a.hi);
   }
-  static inline F load_half(const void* p) {
-    const __m128i* v = static_cast<const __m128i*>(p);
-    return {_mm256_cvtph_ps(_mm_loadu_si128(v)), _mm256_cvtph_ps(_mm_loadu_si128(v + 1))};
-  }
+  static inline F load_half(const void* p) { return {Part::load_half(p), Part::load_half(static_cast<const char*>(p) + 16)}; }
   static inline float half(const uint8_t* p) {
     return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(static_cast<int>(p[0] | p[1] << 8))));
   }
@@ -121,20 +134,22 @@ struct Avx2 {
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
   }
-  // The halves of two sums side by side, added: kit::fold16 from 8 lanes to 4.
-  static inline __m256 fold_two(__m256 a, __m256 b) {
-    return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+  // The halves of two sums side by side, added: kit::fold16 from 16 lanes to 4.
+  static inline __m256 fold_two(F a, F b) {
+    const __m256 u = _mm256_add_ps(a.lo, a.hi), v = _mm256_add_ps(b.lo, b.hi);
+    return _mm256_add_ps(_mm256_permute2f128_ps(u, v, 0x20), _mm256_permute2f128_ps(u, v, 0x31));
   }
-  // Four folds at once: 8 shuffles and 8 additions.
+  // Eight folds at once: 14 shuffles and 15 additions.
   static inline void fold_scores(const F* a, float scale, float* out) {
-    __m256 eight[4];
+    __m256 two[2];
     BN_UNROLL
-    for (int i = 0; i < 4; ++i) eight[i] = _mm256_add_ps(a[i].lo, a[i].hi);
-    const __m256d u = _mm256_castps_pd(fold_two(eight[0], eight[2])), v = _mm256_castps_pd(fold_two(eight[1], eight[3]));
-    const __m256 two = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(u, v)), _mm256_castpd_ps(_mm256_unpackhi_pd(u, v)));
-    const __m256 one = _mm256_add_ps(two, _mm256_movehdup_ps(two));  // even lanes: sums 0, 1, 2, 3
-    const __m128 four = _mm_shuffle_ps(_mm256_castps256_ps128(one), _mm256_extractf128_ps(one, 1), 0x88);
-    _mm_storeu_ps(out, _mm_mul_ps(four, _mm_set1_ps(scale)));
+    for (int i = 0; i < 2; ++i) {  // sums 2i, 2i + 1 and, in the upper half, 2i + 4, 2i + 5
+      const F* b = a + 2 * i;
+      const __m256d u = _mm256_castps_pd(fold_two(b[0], b[4])), v = _mm256_castps_pd(fold_two(b[1], b[5]));
+      two[i] = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(u, v)), _mm256_castpd_ps(_mm256_unpackhi_pd(u, v)));
+    }
+    const __m256 one = _mm256_add_ps(_mm256_shuffle_ps(two[0], two[1], 0x88), _mm256_shuffle_ps(two[0], two[1], 0xDD));
+    _mm256_storeu_ps(out, _mm256_mul_ps(one, _mm256_set1_ps(scale)));
   }
   static inline float largest(F a) {
     const __m256 m = _mm256_max_ps(a.lo, a.hi);

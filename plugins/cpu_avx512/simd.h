@@ -10,7 +10,9 @@ namespace bn::avx512 {
 struct Avx512 {
   using F = __m512;
   using I = __m512i;
-  static constexpr int kScores = 8, kSums = 4;
+  using Part = Avx512;
+  static constexpr int kParts = 1, kLanes = 16;
+  static constexpr int kScores = 8, kSums = 4, kChunks = 2;
   static constexpr int kTileRows = 4, kTileTokens = 6;
 
   static inline __mmask16 first_lanes(uint32_t n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFF : (1u << n) - 1); }
@@ -41,6 +43,7 @@ struct Avx512 {
     store(p + 16, _mm512_permutex2var_ps(a, _mm512_add_epi32(low, _mm512_set1_epi32(8)), b));
   }
 
+  static inline F join(const F* part) { return part[0]; }
   static inline F set(float x) { return _mm512_set1_ps(x); }
   static inline F zero() { return _mm512_setzero_ps(); }
   static inline void keep(F* a) { __asm__("" : "+v"(*a)); }

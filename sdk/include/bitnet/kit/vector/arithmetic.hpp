@@ -4,9 +4,13 @@
 // of AVX-512, two of AVX2, four of NEON). Every function is `static inline` and does exactly what it says:
 //
 //   F, I                       16 floats, 16 int32
-//   kScores                    attention: F sums of keys times queries in registers at once: 4, 8 or 16
-//   kSums                      attention: F of each of four outputs in registers at once
-//   kTileRows, kTileTokens     dense, several tokens: F sums in registers at once; kTileRows divides 8
+//   Part, kParts               one register as a policy of its own, and how many of them are an F: Part::kLanes floats with
+//   load,
+//                              store, load_first, store_first, load_half, set, zero, keep, add, mul, fma. join(parts) -> F
+//   kScores                    attention: Part::F sums of keys times queries in registers at once: 4, 8 or 16
+//   kSums                      attention: Part::F of each of four outputs in registers at once
+//   kChunks                    dense, one token: chunks of 256 elements side by side: 1, 2 or 4
+//   kTileRows, kTileTokens     dense, several tokens: Part::F sums in registers at once; kTileRows divides 8
 //   load(p), store(p, a)       16 floats, any alignment
 //   load_first(p, n)           the first n of 16 (n >= 1; 16 or more: all), zeros after them; nothing past them is read
 //   store_first(p, n, a)       writes nothing past the first n

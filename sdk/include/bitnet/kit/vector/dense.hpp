@@ -42,6 +42,14 @@ static inline void add_chunks(const uint8_t* w, const float* x, typename V::F* t
   for (int c = 0; c < Chunks; ++c) *total = V::add(*total, sum[c]);
 }
 
+// Adds all whole chunks of elements [c, cols), Chunks at a time as long as there are so many. Returns where they end.
+template <class V, class Dtype, int Chunks>
+static inline uint32_t add_all(const uint8_t* w, const float* x, uint32_t cols, uint32_t c, typename V::F* total) {
+  for (; cols - c >= 256 * Chunks; c += 256 * Chunks) add_chunks<V, Dtype, Chunks>(w + c / 256 * Dtype::chunk, x + c, total);
+  if constexpr (Chunks > 1) return add_all<V, Dtype, Chunks / 2>(w, x, cols, c, total);
+  return c;
+}
+
 // Adds a last chunk of n < 256 elements.
 template <class V, class Dtype>
 static inline void add_rest(const uint8_t* w, const float* x, uint32_t n, typename V::F* total) {
@@ -59,10 +67,8 @@ static inline void multiply_token(const bn_dense& a, uint32_t row0, uint32_t row
   for (uint32_t r = row0; r < row1; ++r) {
     const uint8_t* w = static_cast<const uint8_t*>(a.w->data) + r * stride;
     auto total = V::zero();
-    uint32_t c = 0;
-    for (; cols - c >= 512; c += 512, w += 2 * Dtype::chunk) add_chunks<V, Dtype, 2>(w, a.x + c, &total);
-    for (; cols - c >= 256; c += 256, w += Dtype::chunk) add_chunks<V, Dtype, 1>(w, a.x + c, &total);
-    if (c < cols) add_rest<V, Dtype>(w, a.x + c, cols - c, &total);
+    const uint32_t c = add_all<V, Dtype, V::kChunks>(w, a.x, cols, 0, &total);
+    if (c < cols) add_rest<V, Dtype>(w + c / 256 * Dtype::chunk, a.x + c, cols - c, &total);
     a.y[r] = finish_dense(*a.w, r, V::fold(total));
   }
 }
@@ -84,17 +90,16 @@ static inline void decode_chunk(const uint8_t* p, uint32_t n, float* w) {
   }
 }
 
-// Adds one chunk, V::kTileRows rows by Tokens tokens. total: [Tokens][kDenseRows][16]
-template <class V, int Tokens>
-static inline void tile(const float (*w)[256], const float* x, uint64_t x_stride, uint32_t n, float* total) {
-  constexpr int Rows = V::kTileRows;
+// Adds lanes [lane, lane + V::kLanes) of one chunk, Rows rows by Tokens tokens. V: a part; total: [Tokens][kDenseRows][16]
+template <class V, int Rows, int Tokens>
+static inline void tile(const float (*w)[256], const float* x, uint64_t x_stride, uint32_t n, uint32_t lane, float* total) {
   typename V::F sum[Tokens][Rows];
   BN_UNROLL
   for (int t = 0; t < Tokens; ++t) {
     BN_UNROLL
     for (int r = 0; r < Rows; ++r) sum[t][r] = V::zero();
   }
-  for (uint32_t i = 0; i < n; i += 16) {
+  for (uint32_t i = lane; i < n; i += 16) {
     typename V::F v[Tokens];
     BN_UNROLL
     for (int t = 0; t < Tokens; ++t) v[t] = V::load_first(x + t * x_stride + i, n - i);
@@ -109,7 +114,7 @@ static inline void tile(const float (*w)[256], const float* x, uint64_t x_stride
   for (int t = 0; t < Tokens; ++t) {
     BN_UNROLL
     for (int r = 0; r < Rows; ++r) {
-      float* p = total + 16 * (kDenseRows * t + r);
+      float* p = total + 16 * (kDenseRows * t + r) + lane;
       V::store(p, V::add(V::load(p), sum[t][r]));
     }
   }
@@ -119,7 +124,9 @@ template <class V, int Tokens>
 static inline void tile_rows(DenseTiles* tiles, const float* x, uint64_t x_stride, uint32_t n, uint32_t t) {
   static_assert(kDenseRows % V::kTileRows == 0);
   for (uint32_t r = 0; r < kDenseRows; r += V::kTileRows) {
-    tile<V, Tokens>(tiles->w + r, x, x_stride, n, tiles->total[t][r]);
+    for (uint32_t lane = 0; lane < 16; lane += V::Part::kLanes) {
+      tile<typename V::Part, V::kTileRows, Tokens>(tiles->w + r, x, x_stride, n, lane, tiles->total[t][r]);
+    }
   }
 }
 
