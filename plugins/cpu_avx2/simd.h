@@ -66,9 +66,15 @@ struct Avx2 {
   static inline float half(const uint8_t* p) {
     return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(static_cast<int>(p[0] | p[1] << 8))));
   }
+  static inline __m256 low_bytes(__m128i v) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(v)); }
   static inline F from_i8(kit::vector::Bytes v) {
-    const __m128i lo = reinterpret_cast<__m128i>(v), hi = _mm_srli_si128(lo, 8);
-    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(lo)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(hi))};
+    const __m128i bytes = reinterpret_cast<__m128i>(v);
+    return {low_bytes(bytes), low_bytes(_mm_srli_si128(bytes, 8))};
+  }
+  static inline F load_i8(const void* p) {  // one shuffle less
+    const char* v = static_cast<const char*>(p);
+    return {low_bytes(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(v))),
+            low_bytes(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(v + 8)))};
   }
   static inline __m256 upper_half(const __m128i* p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));

@@ -28,6 +28,7 @@ struct Avx512 {
   static inline F from_i8(kit::vector::Bytes v) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(reinterpret_cast<__m128i>(v)));
   }
+  static inline F load_i8(const void* p) { return from_i8(kit::vector::load_bytes(p)); }
   static inline F from_u16_high(const void* p) {
     const __m512i v = _mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
     return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));

@@ -42,14 +42,6 @@ static inline void add_chunks(const uint8_t* w, const float* x, typename V::F* t
   for (int c = 0; c < Chunks; ++c) *total = V::add(*total, sum[c]);
 }
 
-// Adds all whole chunks of elements [c, cols), Chunks at a time as long as there are so many. Returns where they end.
-template <class V, class Dtype, int Chunks>
-static inline uint32_t add_all(const uint8_t* w, const float* x, uint32_t cols, uint32_t c, typename V::F* total) {
-  for (; cols - c >= 256 * Chunks; c += 256 * Chunks) add_chunks<V, Dtype, Chunks>(w + c / 256 * Dtype::chunk, x + c, total);
-  if constexpr (Chunks > 1) return add_all<V, Dtype, Chunks / 2>(w, x, cols, c, total);
-  return c;
-}
-
 // Adds a last chunk of n < 256 elements.
 template <class V, class Dtype>
 static inline void add_rest(const uint8_t* w, const float* x, uint32_t n, typename V::F* total) {
@@ -67,8 +59,13 @@ static inline void multiply_token(const bn_dense& a, uint32_t row0, uint32_t row
   for (uint32_t r = row0; r < row1; ++r) {
     const uint8_t* w = static_cast<const uint8_t*>(a.w->data) + r * stride;
     auto total = V::zero();
-    const uint32_t c = add_all<V, Dtype, V::kChunks>(w, a.x, cols, 0, &total);
-    if (c < cols) add_rest<V, Dtype>(w + c / 256 * Dtype::chunk, a.x + c, cols - c, &total);
+    uint32_t c = 0;
+    if constexpr (V::kChunks > 2) {
+      for (; cols - c >= 1024; c += 1024, w += 4 * Dtype::chunk) add_chunks<V, Dtype, 4>(w, a.x + c, &total);
+    }
+    for (; cols - c >= 512; c += 512, w += 2 * Dtype::chunk) add_chunks<V, Dtype, 2>(w, a.x + c, &total);
+    for (; cols - c >= 256; c += 256, w += Dtype::chunk) add_chunks<V, Dtype, 1>(w, a.x + c, &total);
+    if (c < cols) add_rest<V, Dtype>(w, a.x + c, cols - c, &total);
     a.y[r] = finish_dense(*a.w, r, V::fold(total));
   }
 }
@@ -90,7 +87,22 @@ static inline void decode_chunk(const uint8_t* p, uint32_t n, float* w) {
   }
 }
 
-// Adds lanes [lane, lane + V::kLanes) of one chunk, Rows rows by Tokens tokens. V: a part; total: [Tokens][kDenseRows][16]
+// Adds elements [i, i + V::kLanes) of Rows rows times Tokens tokens, but none past n. V: a part.
+template <class V, int Rows, int Tokens, bool Last>
+static inline void add_lanes(const float (*w)[256], const float* x, uint64_t x_stride, uint32_t n, uint32_t i,
+                             typename V::F (*sum)[Rows]) {
+  typename V::F v[Tokens];
+  BN_UNROLL
+  for (int t = 0; t < Tokens; ++t) v[t] = Last ? V::load_first(x + t * x_stride + i, n - i) : V::load(x + t * x_stride + i);
+  BN_UNROLL
+  for (int r = 0; r < Rows; ++r) {
+    const auto row = V::load(w[r] + i);
+    BN_UNROLL
+    for (int t = 0; t < Tokens; ++t) sum[t][r] = V::fma(row, v[t], sum[t][r]);
+  }
+}
+
+// Adds lanes [lane, lane + V::kLanes) of one chunk. V: a part; total: [Tokens][kDenseRows][16]
 template <class V, int Rows, int Tokens>
 static inline void tile(const float (*w)[256], const float* x, uint64_t x_stride, uint32_t n, uint32_t lane, float* total) {
   typename V::F sum[Tokens][Rows];
@@ -99,17 +111,9 @@ static inline void tile(const float (*w)[256], const float* x, uint64_t x_stride
     BN_UNROLL
     for (int r = 0; r < Rows; ++r) sum[t][r] = V::zero();
   }
-  for (uint32_t i = lane; i < n; i += 16) {
-    typename V::F v[Tokens];
-    BN_UNROLL
-    for (int t = 0; t < Tokens; ++t) v[t] = V::load_first(x + t * x_stride + i, n - i);
-    BN_UNROLL
-    for (int r = 0; r < Rows; ++r) {
-      const auto row = V::load(w[r] + i);
-      BN_UNROLL
-      for (int t = 0; t < Tokens; ++t) sum[t][r] = V::fma(row, v[t], sum[t][r]);
-    }
-  }
+  uint32_t i = lane;
+  for (; i + V::kLanes <= n; i += 16) add_lanes<V, Rows, Tokens, false>(w, x, x_stride, n, i, sum);
+  if (i < n) add_lanes<V, Rows, Tokens, true>(w, x, x_stride, n, i, sum);
   BN_UNROLL
   for (int t = 0; t < Tokens; ++t) {
     BN_UNROLL
