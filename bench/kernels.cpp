@@ -32,8 +32,8 @@ namespace {
 using bitnet::bench::Ceilings;
 
 constexpr uint32_t kWidth = 2560, kFfn = 6912, kHeads = 20, kKvHeads = 5, kHeadDim = 128, kVocabulary = 128256;
-constexpr uint32_t kPrompt = 512;
-constexpr size_t kPoolBytes = size_t{704} << 20;  // the f16 head and more
+constexpr uint32_t kPrompt = 512, kFew = 4, kFewMost = 8;  // tokens; few: as drafts are verified
+constexpr size_t kPoolBytes = size_t{704} << 20;           // the f16 head and more
 
 struct Plugin {
   std::string name;
@@ -274,6 +274,9 @@ void register_plugin(const Plugin& p, const Ceilings& ceilings) {
     uint32_t rows, cols;
   } matrices[] = {{"qkv", 3840, kWidth}, {"o", kWidth, kWidth}, {"gate_up", kFfn, kWidth}, {"down", kWidth, kFfn}};
   add("dispatch", [=](auto& s) { bench_matmul(s, p, ceilings, kWidth, kWidth, 1, Rows::kNone); });
+  for (const uint32_t m : {kFew, kFewMost}) {
+    add("matmul_gate_up/m:" + std::to_string(m), [=](auto& s) { bench_matmul(s, p, ceilings, kFfn, kWidth, m); });
+  }
   for (const uint32_t m : {1u, kPrompt}) {
     const std::string tokens = "/m:" + std::to_string(m);
     for (const auto& w : matrices) {

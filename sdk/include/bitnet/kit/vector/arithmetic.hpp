@@ -9,7 +9,6 @@
 //                              store, load_first, store_first, load_half, set, zero, keep, add, mul, fma. join(parts) -> F
 //   kScores                    attention: Part::F sums of keys times queries in registers at once: 4, 8 or 16
 //   kSums                      attention: Part::F of each of four outputs in registers at once
-//   kChunks                    dense, one token: chunks of 256 elements side by side: 2 or 4
 //   kTileRows, kTileTokens     dense, several tokens: Part::F sums in registers at once; kTileRows divides 8
 //   load(p), store(p, a)       16 floats, any alignment
 //   load_first(p, n)           the first n of 16 (n >= 1; 16 or more: all), zeros after them; nothing past them is read
