@@ -14,7 +14,7 @@ struct Vnni {
   static constexpr uint32_t kMost = BN_K_MAX, kLanes = 16;
   static constexpr int kBundles = 4, kTile = 6;
   static constexpr uint32_t kSteps = 96;
-  static constexpr int kRowsEach = 2, kFew = 4, kFewTile = 4;
+  static constexpr int kRowsEach = 2, kFew = 4, kFewTile = 4, kShare = 2;
 
   static inline R zero() { return _mm512_setzero_si512(); }
   static inline Sum zero_sum() { return Sum{}; }

@@ -11,7 +11,8 @@
 //   kBundles, kTile            bundles of a block, tokens of a tile: kBundles * kTile Sum in registers at once
 //   kSteps                     of four columns in a block, a multiple of 32: 4 * kLanes * kBundles * kSteps bytes of codes stay
 //                              in L1 beside x of two tiles
-//   kRowsEach, kFew, kFewTile  2 to 8 tokens: rows in a register, registers (even), tokens: kFew * kFewTile Sum at once
+//   kRowsEach, kFew, kFewTile  2 to 8 tokens: rows in a register, registers, tokens: kFew * kFewTile Sum at once
+//   kShare                     of the kFew registers those that share x in a register
 //   zero(), zero_sum(), load(p), store(p, a): aligned, set(x): int32, add(a, b): int32 lanes
 //   byte_and(a, byte), right(a, n): 16-bit lanes by a constant
 //   multiply_add(s, codes, x)  s + products of codes <= 192 (Sum of int16: 2) with x; widen(Sum): R
@@ -59,6 +60,7 @@ template <class T, int Tokens>
 static inline void add_groups(const uint8_t* w, uint64_t stride, uint32_t groups, const int8_t* x, uint64_t x_stride,
                               const uint8_t* ahead, typename T::R (*total)[T::kFew]) {
   constexpr uint32_t kBytes = kGroupBytes * kFewRows<T>;
+  constexpr int kShare = T::kShare;
   typename T::Sum s[Tokens][T::kFew];
   BN_UNROLL
   for (int t = 0; t < Tokens; ++t) {
@@ -69,17 +71,19 @@ static inline void add_groups(const uint8_t* w, uint64_t stride, uint32_t groups
     BN_UNROLL
     for (uint32_t line = 0; line < kBytes; line += 64) __builtin_prefetch(ahead + line, 0, 3);
     BN_UNROLL
-    for (int i = 0; i < T::kFew; i += 2) {
-      const uint8_t* row = w + T::kRowsEach * i * stride;
-      const auto a = T::load_rows(row, stride), b = T::load_rows(row + T::kRowsEach * stride, stride);
+    for (int i = 0; i < T::kFew; i += kShare) {
+      typename T::R rows[kShare], codes[kShare];
+      BN_UNROLL
+      for (int j = 0; j < kShare; ++j) rows[j] = T::load_rows(w + T::kRowsEach * (i + j) * stride, stride);
       BN_UNROLL
       for (int plane = 0; plane < 4; ++plane) {
-        const auto u = T::byte_and(T::right(a, 6 - 2 * plane), 3), v = T::byte_and(T::right(b, 6 - 2 * plane), 3);
+        BN_UNROLL
+        for (int j = 0; j < kShare; ++j) codes[j] = T::byte_and(T::right(rows[j], 6 - 2 * plane), 3);
         BN_UNROLL
         for (int t = 0; t < Tokens; ++t) {
           const auto xt = T::load_x(x + t * x_stride + 32 * plane);
-          s[t][i] = T::multiply_add(s[t][i], u, xt);
-          s[t][i + 1] = T::multiply_add(s[t][i + 1], v, xt);
+          BN_UNROLL
+          for (int j = 0; j < kShare; ++j) s[t][i + j] = T::multiply_add(s[t][i + j], codes[j], xt);
         }
       }
     }
