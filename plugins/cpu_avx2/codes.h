@@ -13,7 +13,7 @@ template <class Policy>
 struct EightRows {
   using R = __m256i;
   static constexpr uint32_t kLanes = 8;
-  static constexpr int kRowsEach = 1, kFew = 2, kFewTile = 4;
+  static constexpr int kRowsEach = 1, kFewTile = 4;
 
   static inline R zero() { return _mm256_setzero_si256(); }
   static inline R load(const void* p) { return _mm256_load_si256(static_cast<const R*>(p)); }
@@ -34,7 +34,7 @@ struct EightRows {
   }
   static inline void sum_rows(const R* a, int32_t* dot) {
     BN_UNROLL
-    for (int i = 0; i < kFew; ++i) dot[i] = sum(a[i]);
+    for (int i = 0; i < Policy::kFew; ++i) dot[i] = sum(a[i]);
   }
 
   // 16 bytes of row r and of row r + 4, side by side.

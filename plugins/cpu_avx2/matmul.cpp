@@ -9,8 +9,8 @@ struct Maddubs : EightRows<Maddubs> {
   // the speed).
   typedef int16_t Sum __attribute__((vector_size(32)));
   static constexpr uint32_t kMost = 64;  // 64 * 508 still fits int16
-  static constexpr int kBundles = 2, kTile = 6, kShare = 1;
-  static constexpr uint32_t kSteps = 192;
+  static constexpr int kBundles = 2, kTile = 6, kFew = 4, kShare = 1;
+  static constexpr uint32_t kSteps = 64;
 
   static inline Sum zero_sum() { return Sum{}; }
   static inline Sum multiply_add(Sum s, R codes, R x) { return s + reinterpret_cast<Sum>(_mm256_maddubs_epi16(codes, x)); }

@@ -8,8 +8,8 @@ struct Vnni : EightRows<Vnni> {
   // speed).
   typedef int32_t Sum __attribute__((vector_size(32)));
   static constexpr uint32_t kMost = BN_K_MAX;
-  static constexpr int kBundles = 2, kTile = 6, kShare = 2;
-  static constexpr uint32_t kSteps = 192;
+  static constexpr int kBundles = 2, kTile = 6, kFew = 2, kShare = 2;
+  static constexpr uint32_t kSteps = 128;
 
   static inline Sum zero_sum() { return Sum{}; }
   static inline Sum multiply_add(Sum s, R codes, R x) {
