@@ -12,8 +12,8 @@ namespace bn::avx2 {
 // Columns of a packed row are padded with weight 0 to whole groups; x must be readable as far.
 inline constexpr uint32_t kGroup = 128;  // columns in 32 bytes of bn.i2s128
 
-// Private memory of one op call, bytes: the larger of the tiles in matmul.cpp and dense.cpp, each checked there.
-inline constexpr uint32_t kScratchBytes = 48 * 1024;
+// Private memory of one op call, bytes: the largest of the tiles in the sources, each checked there.
+inline constexpr uint32_t kScratchBytes = 64 * 1024;
 
 // Bytes of one row as matmul() reads it.
 constexpr uint64_t packed_row_bytes(uint32_t cols) { return (static_cast<uint64_t>(cols) + kGroup - 1) / kGroup * 32; }
@@ -23,6 +23,8 @@ constexpr uint64_t packed_row_bytes(uint32_t cols) { return (static_cast<uint64_
 uint32_t pack_rows(const bn_tensor& w, uint32_t row0, uint32_t row1, uint8_t* dst);
 
 bn_status matmul(bn_device*, const bn_matmul* a, uint32_t row0, uint32_t row1, void* scratch);
+// The same with AVX-VNNI, which the CPU must have.
+bn_status matmul_vnni(bn_device*, const bn_matmul* a, uint32_t row0, uint32_t row1, void* scratch);
 bn_status dense(bn_device*, const bn_dense* a, uint32_t row0, uint32_t row1, void* scratch);
 bn_status norm(bn_device*, const bn_norm* a, uint32_t vec0, uint32_t vec1, void* scratch);
 bn_status rope(bn_device*, const bn_rope* a, uint32_t tok0, uint32_t tok1, uint32_t head0, uint32_t head1, void* scratch);

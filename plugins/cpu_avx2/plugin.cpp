@@ -7,7 +7,9 @@
 
 #include <cstring>
 
+#include "bitnet/kit/options.hpp"
 #include "bitnet/kit/ternary.hpp"
+#include "bitnet/kit/vector/dense_types.hpp"
 #include "kernels.h"
 
 BN_MANIFEST(R"({"schema": 1, "abi": [1, 0], "id": "org.bitnet-run.cpu-avx2", "name": "cpu_avx2", "version": "0.1.0",
@@ -17,6 +19,8 @@ namespace {
 
 using bn::kit::Layout;
 using bn::kit::layout_of;
+using bn::kit::Option;
+using bn::kit::read_option;
 using bn::kit::set_error;
 
 // clang 14 has no name for f16c, so that one is read from CPUID; avx2 includes that the system saves ymm registers.
@@ -27,21 +31,17 @@ bool cpu_has_features() {
          (ecx & bit_F16C) != 0;
 }
 
+bool cpu_has_vnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & 1u << 4) != 0;
+}
+
 bn_status enumerate(const bn_host*, uint32_t index, bn_device_info* info, bn_error* error) {
   if (index > 0) return set_error(error, BN_E_UNSUPPORTED, "one device");
   if (!cpu_has_features()) return set_error(error, BN_E_UNSUPPORTED, "this CPU lacks avx2, fma or f16c");
   info->kind = BN_DEV_CPU;
   std::strcpy(info->id, "cpu");
-  std::strcpy(info->name, "CPU, AVX2");
-  return BN_OK;
-}
-
-// The kernels keep no state, so a device is nothing but an address.
-bn_device* const kDevice = reinterpret_cast<bn_device*>(1);
-
-bn_status open(const bn_host*, const char*, const char*, bn_device** device, bn_error* error) {
-  if (!cpu_has_features()) return set_error(error, BN_E_UNSUPPORTED, "this CPU lacks avx2, fma or f16c");
-  *device = kDevice;
+  std::strcpy(info->name, cpu_has_vnni() ? "CPU, AVX2 with VNNI" : "CPU, AVX2");
   return BN_OK;
 }
 
@@ -88,30 +88,48 @@ bn_status pack(bn_device* device, const bn_tensor* w, uint32_t row0, uint32_t ro
   return BN_OK;
 }
 
-constexpr uint64_t kDenseDtypes = 1ull << BN_DT_F32 | 1ull << BN_DT_F16 | 1ull << BN_DT_BF16 | 1ull << BN_DT_I8_ROW |
-                                  1ull << BN_DT_Q8_0 | 1ull << BN_DT_Q4_0 | 1ull << BN_DT_Q4_K | 1ull << BN_DT_Q5_K |
-                                  1ull << BN_DT_Q6_K;
-// Rows are worked on in eights: ranges that start so waste nothing. Any range is correct.
-constexpr uint32_t kRowGranule = 8;
+// Rows are worked on in bundles of 16: ranges that start so waste nothing. Any range is correct.
+constexpr uint32_t kRowGranule = 16;
 
-constexpr bn_kernels_v1 kTable = {sizeof(bn_kernels_v1),
-                                  BN_EXACT_1,
-                                  0.0f,
-                                  kRowGranule,
-                                  bn::avx2::kGroup,
-                                  bn::avx2::kScratchBytes,
-                                  accepts,
-                                  pack_size,
-                                  pack,
-                                  bn::avx2::matmul,
-                                  kDenseDtypes,
-                                  bn::avx2::dense,
-                                  bn::avx2::norm,
-                                  bn::avx2::rope,
-                                  bn::avx2::attention,
-                                  bn::avx2::glu};
+constexpr bn_kernels_v1 table_with(bn_status (*matmul)(bn_device*, const bn_matmul*, uint32_t, uint32_t, void*)) {
+  return {sizeof(bn_kernels_v1),
+          BN_EXACT_1,
+          0.0f,
+          kRowGranule,
+          bn::avx2::kGroup,
+          bn::avx2::kScratchBytes,
+          accepts,
+          pack_size,
+          pack,
+          matmul,
+          bn::kit::vector::kDenseDtypes,
+          bn::avx2::dense,
+          bn::avx2::norm,
+          bn::avx2::rope,
+          bn::avx2::attention,
+          bn::avx2::glu};
+}
 
-const void* get_interface(bn_device*, const char* id) { return std::strcmp(id, BN_KERNELS_ID) == 0 ? &kTable : nullptr; }
+// The kernels keep no state: a device is the address of its table.
+constexpr bn_kernels_v1 kPlain = table_with(bn::avx2::matmul), kVnni = table_with(bn::avx2::matmul_vnni);
+
+// Option isa: "avx2" does without VNNI where the CPU has it; "avx2_vnni" asks for it; absent: what the CPU has.
+bn_status open(const bn_host*, const char*, const char* options, bn_device** device, bn_error* error) {
+  if (!cpu_has_features()) return set_error(error, BN_E_UNSUPPORTED, "this CPU lacks avx2, fma or f16c");
+  char isa[16] = "";
+  const Option found = read_option(options, "isa", isa, sizeof isa);
+  if (found == Option::kNotAnObject) return set_error(error, BN_E_INVALID, "options: not a JSON object: %.160s", options);
+  const bool plain = std::strcmp(isa, "avx2") == 0, vnni = std::strcmp(isa, "avx2_vnni") == 0;
+  if (found != Option::kAbsent && !plain && !vnni) {
+    return set_error(error, BN_E_INVALID, "option isa: expected \"avx2\" or \"avx2_vnni\", found: %.160s", options);
+  }
+  if (vnni && !cpu_has_vnni()) return set_error(error, BN_E_UNSUPPORTED, "option isa: this CPU lacks avx_vnni");
+  const bn_kernels_v1* table = !plain && cpu_has_vnni() ? &kVnni : &kPlain;
+  *device = reinterpret_cast<bn_device*>(const_cast<bn_kernels_v1*>(table));
+  return BN_OK;
+}
+
+const void* get_interface(bn_device* device, const char* id) { return std::strcmp(id, BN_KERNELS_ID) == 0 ? device : nullptr; }
 
 constexpr bn_plugin kPlugin = {
     sizeof(bn_plugin), BN_ABI_MINOR, "org.bitnet-run.cpu-avx2", "0.1.0", "bitnet-run", 0, enumerate, open, close,

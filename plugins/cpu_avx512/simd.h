@@ -10,6 +10,8 @@ namespace bn::avx512 {
 struct Avx512 {
   using F = __m512;
   using I = __m512i;
+  using Part = Avx512;
+  static constexpr int kParts = 1, kLanes = 16;
   static constexpr int kScores = 8, kSums = 4;
   static constexpr int kTileRows = 4, kTileTokens = 6;
 
@@ -26,6 +28,7 @@ struct Avx512 {
   static inline F from_i8(kit::vector::Bytes v) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(reinterpret_cast<__m128i>(v)));
   }
+  static inline F load_i8(const void* p) { return from_i8(kit::vector::load_bytes(p)); }
   static inline F from_u16_high(const void* p) {
     const __m512i v = _mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
     return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16));
@@ -41,6 +44,7 @@ struct Avx512 {
     store(p + 16, _mm512_permutex2var_ps(a, _mm512_add_epi32(low, _mm512_set1_epi32(8)), b));
   }
 
+  static inline F join(const F* part) { return part[0]; }
   static inline F set(float x) { return _mm512_set1_ps(x); }
   static inline F zero() { return _mm512_setzero_ps(); }
   static inline void keep(F* a) { __asm__("" : "+v"(*a)); }

@@ -34,6 +34,8 @@ static inline Floats each(F f, Floats x, Floats y, Floats z) {
 struct Neon {
   using F = Floats;
   using I = Ints;
+  using Part = Neon;  // 32 registers hold sums of whole F
+  static constexpr int kParts = 1, kLanes = 16;
   static constexpr int kScores = 4, kSums = 1;  // 16 registers of sums out of 32, here and below
   static constexpr int kTileRows = 2, kTileTokens = 2;
 
@@ -72,6 +74,8 @@ struct Neon {
     return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
             vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))};
   }
+  static inline F load_i8(const void* p) { return from_i8(kit::vector::load_bytes(p)); }
+  static inline F join(const F* part) { return part[0]; }
   static inline F from_u16_high(const void* p) {
     const uint16_t* h = static_cast<const uint16_t*>(p);
     const uint16x8_t low = vld1q_u16(h), high = vld1q_u16(h + 8);

@@ -13,7 +13,7 @@ namespace bn::kit::vector {
 
 inline constexpr uint32_t kQueries = 4;
 
-// Elements of the KV store: get: 16; first: the first n of 16, then zeros.
+// Elements of the KV store, a part at a time: get: all its lanes; first: the first n of them, then zeros.
 struct KvF32 {
   static constexpr uint64_t size = 4;
   template <class V>
@@ -33,8 +33,8 @@ struct KvF16 {
   }
   template <class V>
   static inline typename V::F first(const char* p, uint32_t n) {
-    if (n >= 16) return V::load_half(p);
-    char part[32] = {};
+    if (n >= V::kLanes) return V::load_half(p);
+    char part[size * V::kLanes] = {};
     std::memcpy(part, p, size * n);
     return V::load_half(part);
   }
@@ -52,32 +52,48 @@ struct Query {
 };
 
 // ----------------------------------------------------------------------------------------------------- scores
-// Lanes of elements [c, end) of P keys with Q queries: one chunk of S16.
+// Lanes [lane, lane + V::kLanes) of the S16 sums of elements [c, end) of P keys with Q queries: one chunk. V: a part.
 template <class V, class Kv, int P, int Q>
-static inline void chunk_lanes(const char* const* key, const float* const* q, uint32_t c, uint32_t end, typename V::F* sum) {
+static inline void part_lanes(const char* const* key, const float* const* q, uint32_t c, uint32_t end, uint32_t lane,
+                              typename V::F* sum) {
   BN_UNROLL
   for (int i = 0; i < P * Q; ++i) sum[i] = V::zero();
   for (; c + 16 <= end; c += 16) {
     typename V::F k[P];
     BN_UNROLL
-    for (int p = 0; p < P; ++p) k[p] = Kv::template get<V>(key[p] + Kv::size * c);
+    for (int p = 0; p < P; ++p) k[p] = Kv::template get<V>(key[p] + Kv::size * (c + lane));
     BN_UNROLL
     for (int j = 0; j < Q; ++j) {
-      auto v = V::load(q[j] + c);
+      auto v = V::load(q[j] + c + lane);
       V::keep(&v);
       BN_UNROLL
       for (int p = 0; p < P; ++p) sum[j * P + p] = V::fma(v, k[p], sum[j * P + p]);
     }
   }
-  if (c == end) return;
+  if (c + lane >= end) return;
+  const uint32_t rest = end - c - lane;
   BN_UNROLL
   for (int j = 0; j < Q; ++j) {
-    const auto v = V::load_first(q[j] + c, end - c);
+    const auto v = V::load_first(q[j] + c + lane, rest);
     BN_UNROLL
     for (int p = 0; p < P; ++p) {
-      sum[j * P + p] = V::fma(v, Kv::template first<V>(key[p] + Kv::size * c, end - c), sum[j * P + p]);
+      sum[j * P + p] = V::fma(v, Kv::template first<V>(key[p] + Kv::size * (c + lane), rest), sum[j * P + p]);
     }
   }
+}
+// All lanes; a part at a time, so that the sums stay in registers.
+template <class V, class Kv, int P, int Q>
+static inline void chunk_lanes(const char* const* key, const float* const* q, uint32_t c, uint32_t end, typename V::F* sum) {
+  typename V::Part::F part[P * Q][V::kParts];
+  BN_UNROLL
+  for (int l = 0; l < V::kParts; ++l) {
+    typename V::Part::F lanes[P * Q];
+    part_lanes<typename V::Part, Kv, P, Q>(key, q, c, end, V::Part::kLanes * l, lanes);
+    BN_UNROLL
+    for (int i = 0; i < P * Q; ++i) part[i][l] = lanes[i];
+  }
+  BN_UNROLL
+  for (int i = 0; i < P * Q; ++i) sum[i] = V::join(part[i]);
 }
 // Adds the chunks behind the first one. Not inlined: heads of more than 256 elements are rare, and their loop beside the other
 // costs registers.
@@ -149,8 +165,8 @@ static inline void soften(Query* query) {
 }
 
 // ----------------------------------------------------------------------------------------------------- values
-// sum[j] += e_j[p] * value p over positions [begin, end), for N vectors of output elements (dims < 16: only the first dims).
-// Not inlined: beside other code gcc 12 keeps one of the sums in memory (half of the speed).
+// sum[j] += e_j[p] * value p over positions [begin, end), for N parts of output elements (dims < V::kLanes: only the first
+// dims). V: a part. Not inlined: beside other code gcc 12 keeps one of the sums in memory (half of the speed).
 template <class V, class Kv, int Q, int N>
 __attribute__((noinline)) static void add_values(const char* values, uint64_t stride, const Query* query, uint32_t dims,
                                                  uint32_t begin, uint32_t end, typename V::F (*sum)[N]) {
@@ -165,7 +181,7 @@ __attribute__((noinline)) static void add_values(const char* values, uint64_t st
     typename V::F v[N];
     BN_UNROLL
     for (int i = 0; i < N; ++i) {
-      v[i] = N > 1 ? Kv::template get<V>(value + Kv::size * 16 * i) : Kv::template first<V>(value, dims);
+      v[i] = N > 1 ? Kv::template get<V>(value + Kv::size * V::kLanes * i) : Kv::template first<V>(value, dims);
     }
     BN_UNROLL
     for (int j = 0; j < Q; ++j) {
@@ -181,7 +197,8 @@ __attribute__((noinline)) static void add_values(const char* values, uint64_t st
   }
 }
 
-// Output elements [d, d + 16 N) of Q queries: this page's sums, merged into y. [begin, end): positions that all of them see.
+// Output elements [d, d + V::kLanes N) of Q queries: this page's sums, merged into y. [begin, end): positions that all of them
+// see.
 template <class V, class Kv, int Q, int N>
 static inline void merge_values(const bn_attn& a, const char* values, Query* query, uint32_t d, uint32_t begin, uint32_t end) {
   const uint64_t stride = Kv::size * a.kv_stride_pos;
@@ -204,8 +221,8 @@ static inline void merge_values(const bn_attn& a, const char* values, Query* que
     const auto keep = V::set(query[j].keep), add = V::set(query[j].add);
     BN_UNROLL
     for (int i = 0; i < N; ++i) {
-      float* y = query[j].y + d + 16 * i;
-      const uint32_t n = dims - 16 * i;
+      float* y = query[j].y + d + V::kLanes * i;
+      const uint32_t n = dims - V::kLanes * i;
       V::store_first(y, n, V::fma(sum[j][i], add, V::mul(V::load_first(y, n), keep)));
     }
   }
@@ -241,9 +258,12 @@ static inline void attend_page(const bn_attn& a, uint32_t page, uint64_t head, Q
     soften<V>(&q);
   }
   constexpr int N = V::kSums;
+  constexpr uint32_t kLanes = V::Part::kLanes;
   uint32_t d = 0;
-  for (; d + 16 * N <= a.head_dim; d += 16 * N) merge_values<V, Kv, Q, N>(a, values, query, d, begin, end);
-  for (; d < a.head_dim; d += 16) merge_values<V, Kv, Q, 1>(a, values, query, d, begin, end);
+  for (; d + kLanes * N <= a.head_dim; d += kLanes * N) {
+    merge_values<typename V::Part, Kv, Q, N>(a, values, query, d, begin, end);
+  }
+  for (; d < a.head_dim; d += kLanes) merge_values<typename V::Part, Kv, Q, 1>(a, values, query, d, begin, end);
 }
 
 // Q queries of one KV head over all their pages.

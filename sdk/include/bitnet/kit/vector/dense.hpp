@@ -19,8 +19,9 @@ static inline float finish_dense(const bn_tensor& w, uint32_t r, float sum) {
 inline constexpr uint32_t kBytesAhead = 8192;
 
 // Adds Chunks neighbouring chunks of one row to total, in their order; they are independent chains. A row is read from its
-// start to its end, which the prefetchers of the hardware like best (Zen 5, AVX-512, one token: f16 33, int8 38 of 40 GB/s;
-// four rows side by side: 28), and passes by the L2 (asked for there: 4 % slower). Unrolled, so that the positions of scales
+// start to its end, which the prefetchers of the hardware like best (four rows side by side: 20 % slower), and passes by the L2
+// (asked for there: 4 % slower). Zen 5, one token, four chunks: f16 37 (AVX2) and 34 (AVX-512), int8 27 and 37 of 40 GB/s; two
+// chunks: 36 and 31, 27 and 35. Unrolled, so that the positions of scales
 // are constants.
 template <class V, class Dtype, int Chunks>
 static inline void add_chunks(const uint8_t* w, const float* x, typename V::F* total) {
@@ -60,6 +61,7 @@ static inline void multiply_token(const bn_dense& a, uint32_t row0, uint32_t row
     const uint8_t* w = static_cast<const uint8_t*>(a.w->data) + r * stride;
     auto total = V::zero();
     uint32_t c = 0;
+    for (; cols - c >= 1024; c += 1024, w += 4 * Dtype::chunk) add_chunks<V, Dtype, 4>(w, a.x + c, &total);
     for (; cols - c >= 512; c += 512, w += 2 * Dtype::chunk) add_chunks<V, Dtype, 2>(w, a.x + c, &total);
     for (; cols - c >= 256; c += 256, w += Dtype::chunk) add_chunks<V, Dtype, 1>(w, a.x + c, &total);
     if (c < cols) add_rest<V, Dtype>(w, a.x + c, cols - c, &total);
@@ -84,32 +86,38 @@ static inline void decode_chunk(const uint8_t* p, uint32_t n, float* w) {
   }
 }
 
-// Adds one chunk, V::kTileRows rows by Tokens tokens. total: [Tokens][kDenseRows][16]
-template <class V, int Tokens>
-static inline void tile(const float (*w)[256], const float* x, uint64_t x_stride, uint32_t n, float* total) {
-  constexpr int Rows = V::kTileRows;
+// Adds elements [i, i + V::kLanes) of Rows rows times Tokens tokens, but none past n. V: a part.
+template <class V, int Rows, int Tokens, bool Last>
+static inline void add_lanes(const float (*w)[256], const float* x, uint64_t x_stride, uint32_t n, uint32_t i,
+                             typename V::F (*sum)[Rows]) {
+  typename V::F v[Tokens];
+  BN_UNROLL
+  for (int t = 0; t < Tokens; ++t) v[t] = Last ? V::load_first(x + t * x_stride + i, n - i) : V::load(x + t * x_stride + i);
+  BN_UNROLL
+  for (int r = 0; r < Rows; ++r) {
+    const auto row = V::load(w[r] + i);
+    BN_UNROLL
+    for (int t = 0; t < Tokens; ++t) sum[t][r] = V::fma(row, v[t], sum[t][r]);
+  }
+}
+
+// Adds lanes [lane, lane + V::kLanes) of one chunk. V: a part; total: [Tokens][kDenseRows][16]
+template <class V, int Rows, int Tokens>
+static inline void tile(const float (*w)[256], const float* x, uint64_t x_stride, uint32_t n, uint32_t lane, float* total) {
   typename V::F sum[Tokens][Rows];
   BN_UNROLL
   for (int t = 0; t < Tokens; ++t) {
     BN_UNROLL
     for (int r = 0; r < Rows; ++r) sum[t][r] = V::zero();
   }
-  for (uint32_t i = 0; i < n; i += 16) {
-    typename V::F v[Tokens];
-    BN_UNROLL
-    for (int t = 0; t < Tokens; ++t) v[t] = V::load_first(x + t * x_stride + i, n - i);
-    BN_UNROLL
-    for (int r = 0; r < Rows; ++r) {
-      const auto row = V::load(w[r] + i);
-      BN_UNROLL
-      for (int t = 0; t < Tokens; ++t) sum[t][r] = V::fma(row, v[t], sum[t][r]);
-    }
-  }
+  uint32_t i = lane;
+  for (; i + V::kLanes <= n; i += 16) add_lanes<V, Rows, Tokens, false>(w, x, x_stride, n, i, sum);
+  if (i < n) add_lanes<V, Rows, Tokens, true>(w, x, x_stride, n, i, sum);
   BN_UNROLL
   for (int t = 0; t < Tokens; ++t) {
     BN_UNROLL
     for (int r = 0; r < Rows; ++r) {
-      float* p = total + 16 * (kDenseRows * t + r);
+      float* p = total + 16 * (kDenseRows * t + r) + lane;
       V::store(p, V::add(V::load(p), sum[t][r]));
     }
   }
@@ -119,7 +127,9 @@ template <class V, int Tokens>
 static inline void tile_rows(DenseTiles* tiles, const float* x, uint64_t x_stride, uint32_t n, uint32_t t) {
   static_assert(kDenseRows % V::kTileRows == 0);
   for (uint32_t r = 0; r < kDenseRows; r += V::kTileRows) {
-    tile<V, Tokens>(tiles->w + r, x, x_stride, n, tiles->total[t][r]);
+    for (uint32_t lane = 0; lane < 16; lane += V::Part::kLanes) {
+      tile<typename V::Part, V::kTileRows, Tokens>(tiles->w + r, x, x_stride, n, lane, tiles->total[t][r]);
+    }
   }
 }
 

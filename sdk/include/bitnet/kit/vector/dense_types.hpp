@@ -46,7 +46,7 @@ struct I8Row {
   static constexpr uint32_t chunk = 256, unit = 1;
   template <class V>
   static inline typename V::F get(const uint8_t* p, uint32_t s) {
-    return V::from_i8(load_bytes(p + 16 * s));
+    return V::load_i8(p + 16 * s);
   }
 };
 struct Q8_0 {
@@ -54,7 +54,7 @@ struct Q8_0 {
   template <class V>
   static inline typename V::F get(const uint8_t* p, uint32_t s) {
     const uint8_t* b = p + 34 * (s / 2);
-    return scaled<V>(load_bytes(b + 2 + 16 * (s % 2)), V::half(b));
+    return V::mul(V::set(V::half(b)), V::load_i8(b + 2 + 16 * (s % 2)));
   }
 };
 struct Q4_0 {
