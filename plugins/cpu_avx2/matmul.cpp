@@ -4,6 +4,7 @@
 
 namespace bn::avx2 {
 
+// Zen 5, one core, of 237 GMAC/s and 39 GB/s: 512 tokens 212 GMAC/s, 8 tokens 160, one token 30 GB/s.
 struct Maddubs : EightRows<Maddubs> {
   // 16 int16 sums. A type of its own because gcc 12 copies and spills __m256i that are accumulated as int16 (measured: half of
   // the speed).

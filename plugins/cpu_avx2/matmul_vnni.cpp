@@ -3,6 +3,7 @@
 
 namespace bn::avx2 {
 
+// Zen 5, one core, of 267 GMAC/s and 39 GB/s: 512 tokens 240 GMAC/s, 8 tokens 200, one token 33 GB/s.
 struct Vnni : EightRows<Vnni> {
   // 8 int32 sums. A type of its own because gcc 12 copies and spills __m256i that are accumulated so (measured: half of the
   // speed).
