@@ -59,14 +59,14 @@ class Hang : public testing::TestWithParam<Case> {};
 
 TEST_P(Hang, P7_G4_TheNextBackendGoesOn) {
   std::vector<std::string> args = mock_then_portable(GetParam());
-  args.insert(args.end(), {"--hang-limit", "0.4"});
+  args.insert(args.end(), {"--hang-limit", "1.5"});
   const ProgramResult result = run(args, {.timeout = 60});
   expect_same_text(result, GetParam().stage, "no sign of life for");
 }
 
 TEST_P(Hang, EndsTheWorkerProcessToo) {
   std::vector<std::string> args = mock_then_portable(GetParam());
-  args.insert(args.end(), {"--hang-limit", "0.4", "--isolate-backend"});
+  args.insert(args.end(), {"--hang-limit", "1.5", "--isolate-backend"});
   const ProgramResult result = run(args, {.timeout = 60});
   expect_same_text(result, GetParam().stage, "no sign of life for");
 }
@@ -78,7 +78,7 @@ INSTANTIATE_TEST_SUITE_P(Places, Hang,
 
 TEST(Patience, SlowIsNotHanging) {
   const ProgramResult result = run({"--backend", "mock", "--no-fallback", "--mock-mode", "faithful", "--mock-tier", "engine",
-                                    "--mock-faults", "token@3=slow:1500", "--hang-limit", "0.5"});
+                                    "--mock-faults", "token@3=slow:2500", "--hang-limit", "1"});
   ASSERT_EQ(result.exit_code, 0) << result;
   EXPECT_EQ(json::parse(result.out)["tokens"], undisturbed()["tokens"]);
 }

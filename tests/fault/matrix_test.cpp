@@ -164,7 +164,7 @@ TEST_P(Hang, TextIsTheUndisturbedOne) {
   for (const Place& place : {kWhileRunning[0], kWhileRunning[2], kWhileRunning[3]}) {
     Fault fault{"hang", GetParam(), std::string(place.point) + "hang", place, 1};
     fault.chain = "mock,cpu_portable,moc2";
-    fault.more = {"--hang-limit", "0.5"};
+    fault.more = {"--hang-limit", "1.2"};
     fault.may_forget = true;
     expect_undisturbed_text(fault, 1);
   }

@@ -167,7 +167,7 @@ INSTANTIATE_TEST_SUITE_P(Faults, ABatchFails,
                          testing::Values(Fault{"prefill@2=lost", 1}, Fault{"prefill@2=throw", 1}, Fault{"prefill@3=lost", 1},
                                          Fault{"prefill@2=error:internal", 1}, Fault{"prefill@2=nan", 0},
                                          Fault{"prefill@2=nan;token@2+=nan", 1},
-                                         Fault{"prefill@2=hang", 1, {"--hang-limit", "0.4"}},
+                                         Fault{"prefill@2=hang", 1, {"--hang-limit", "1.5"}},
                                          Fault{"prefill@2=segv", 1, {"--isolate-backend"}},
                                          Fault{"prefill@3=exit:0", 1, {"--isolate-backend"}}));
 
