@@ -41,7 +41,7 @@ bn_status enumerate(const bn_host*, uint32_t index, bn_device_info* info, bn_err
   if (!cpu_has_features()) return set_error(error, BN_E_UNSUPPORTED, "this CPU lacks avx2, fma or f16c");
   info->kind = BN_DEV_CPU;
   std::strcpy(info->id, "cpu");
-  std::strcpy(info->name, cpu_has_vnni() ? "CPU, AVX2 with VNNI" : "CPU, AVX2");
+  std::strcpy(info->name, cpu_has_vnni() ? "CPU, AVX2 with AVX-VNNI" : "CPU, AVX2");
   return BN_OK;
 }
 
