@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
 
@@ -21,12 +23,13 @@ struct Descriptor {
   ~Descriptor() {
     if (fd >= 0) ::close(fd);
   }
+  int release() { return std::exchange(fd, -1); }
 };
 
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.fd < 0) fail(ErrorKind::kInvalidModel, "{}: cannot open: {}", printable(path), system_error_text(errno));
   struct stat status {};
   if (::fstat(file.fd, &status) != 0) {
@@ -42,10 +45,12 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
          system_error_text(code));
   }
   data_ = static_cast<const uint8_t*>(map);
+  fd_ = file.release();
 }
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<uint8_t*>(data_), size_);
+  if (fd_ >= 0) ::close(fd_);
 }
 
 void MappedFile::release(const void* begin, uint64_t bytes) const {
@@ -53,6 +58,19 @@ void MappedFile::release(const void* begin, uint64_t bytes) const {
   const uint64_t offset = static_cast<uint64_t>(static_cast<const uint8_t*>(begin) - data_);
   const uint64_t first = (offset + kPage - 1) / kPage * kPage, end = (offset + bytes) / kPage * kPage;
   if (first < end) ::madvise(const_cast<uint8_t*>(data_) + first, end - first, MADV_DONTNEED);
+}
+
+void MappedFile::copy(const void* begin, uint64_t bytes, void* dst) const {
+  uint64_t done = 0;
+  while (done < bytes) {
+    const off_t offset = static_cast<const uint8_t*>(begin) - data_ + static_cast<off_t>(done);
+    const ssize_t n = ::pread(fd_, static_cast<uint8_t*>(dst) + done, bytes - done, offset);
+    if (n <= 0) {  // interrupted, or an error, which the mapping meets in its own way
+      std::memcpy(static_cast<uint8_t*>(dst) + done, static_cast<const uint8_t*>(begin) + done, bytes - done);
+      return;
+    }
+    done += static_cast<uint64_t>(n);
+  }
 }
 
 }  // namespace bitnet

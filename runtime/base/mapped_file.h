@@ -26,9 +26,13 @@ class MappedFile {
   // Whole pages within [begin, begin + bytes), which must lie in the file, no longer count as memory of this process. They stay
   // in the page cache and come back when they are read.
   void release(const void* begin, uint64_t bytes) const;
+  // Copies [begin, begin + bytes), which must lie in the file, to dst. Its pages do not become memory of this process, and
+  // scattered pieces cost no page faults.
+  void copy(const void* begin, uint64_t bytes, void* dst) const;
 
  private:
   std::string path_;
+  int fd_ = -1;
   const uint8_t* data_ = nullptr;
   uint64_t size_ = 0;
 };

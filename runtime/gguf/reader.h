@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -86,6 +87,14 @@ class File {
   bool is_cut() const { return needed_bytes() > size(); }
   const std::vector<std::string>& warnings() const { return contents_.warnings; }
 
+  // As MappedFile::copy(), of bytes of a tensor.
+  void copy(const void* begin, uint64_t bytes, void* dst) const {
+    if (map_) {
+      map_->copy(begin, bytes, dst);
+    } else {
+      std::memcpy(dst, begin, bytes);
+    }
+  }
   // As MappedFile::release(), of bytes of a tensor; nothing when the file is not mapped.
   void release(const void* begin, uint64_t bytes) const {
     if (map_) map_->release(begin, bytes);

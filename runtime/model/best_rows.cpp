@@ -13,10 +13,10 @@
 namespace bitnet::model {
 namespace {
 
-constexpr uint32_t kBlock = 64;           // rows looked at together, in loops that compilers vectorise
-constexpr uint32_t kGathered = 8;         // rows multiplied together
-constexpr uint32_t kShareOfRows = 8;      // more candidates than rows / this, and than 2 k: the full head
-constexpr uint64_t kMostResident = 4096;  // rows gathered; each brings up to 64 KB of its file along
+constexpr uint32_t kBlock = 64;       // rows looked at together, in loops that compilers vectorise
+constexpr uint32_t kGathered = 8;     // rows multiplied together
+constexpr uint32_t kShareOfRows = 8;  // more candidates than rows / this, and than 2 k: the full head
+constexpr uint32_t kReleased = 2048;  // rows of the full head whose pages are given back together
 
 // The bound of one row. norm and absolute are large enough for the roundings of this line.
 float bound(float coefficient, float norm, float absolute) { return coefficient * norm + absolute; }
@@ -51,7 +51,6 @@ void BestRows::begin(uint32_t n_tokens, uint32_t k) {
 void BestRows::end() {
   for (uint32_t t = 0; t < n_tokens_; ++t) {
     const Token& token = tokens_[t];
-    rows_resident_ += token.candidates.size();
     if (token.broken && !broken_) {
       broken_ = true;
       log(LogLevel::kWarning, "output head: a logit is outside what its int8 copy allows; the copy is not used any more");
@@ -64,9 +63,6 @@ void BestRows::end() {
     use_.candidates += token.candidates.size();
     use_.most_candidates = std::max<uint64_t>(use_.most_candidates, token.candidates.size());
   }
-  if (rows_resident_ <= kMostResident) return;
-  release_stored(0, head_.stored.rows);
-  rows_resident_ = 0;
 }
 
 void BestRows::run(uint32_t m, backend::Activations x, float* logits) {
@@ -193,7 +189,12 @@ bn_status BestRows::compute(uint32_t m, Token& token, const float* x, const floa
     const uint32_t n = std::min(kGathered, end - c);
     float logits[kGathered];
     for (uint32_t i = 0; i < n; ++i) {
-      std::memcpy(rows + i * row_bytes_, stored + static_cast<uint64_t>(token.candidates[c + i].id) * row_bytes_, row_bytes_);
+      const uint8_t* row = stored + static_cast<uint64_t>(token.candidates[c + i].id) * row_bytes_;
+      if (head_.file != nullptr) {
+        head_.file->copy(row, row_bytes_, rows + i * row_bytes_);
+      } else {
+        std::memcpy(rows + i * row_bytes_, row, row_bytes_);
+      }
     }
     gathered.rows = n;
     gathered.bytes = n * row_bytes_;
@@ -229,8 +230,12 @@ void BestRows::run_full(uint32_t m, backend::Activations x, float* logits, uint3
 void BestRows::multiply_full(uint32_t m, backend::Activations x, backend::Activations y, uint32_t n_tokens, bool release) {
   const bn_dense args{sizeof(bn_dense), n_tokens, &head_.stored, x.data, y.data, x.stride, y.stride};
   op_.share(m, "output", head_.stored.rows, op_.table().row_granule, [&](uint32_t r0, uint32_t r1, void* scratch) {
-    const bn_status status = op_.dense_rows(args, r0, r1, scratch);
-    if (release) release_stored(r0, r1);
+    bn_status status = BN_OK;
+    for (uint32_t r = r0; r < r1 && status == BN_OK; r += kReleased) {
+      const uint32_t end = std::min(r1, r + kReleased);
+      status = op_.dense_rows(args, r, end, scratch);
+      if (release) release_stored(r, end);
+    }
     return status;
   });
   op_.team().barrier();

@@ -97,7 +97,6 @@ class BestRows {
   std::vector<Member> members_;
   HeadUse use_;
   bool broken_ = false;
-  uint64_t rows_resident_ = 0;  // rows gathered since pages were given back
   uint32_t full_in_a_row_ = 0;  // steps that wanted all logits, one after the other
 };
 
