@@ -53,6 +53,10 @@ void write_line(std::string line) {
   answer_and_end(answer);
 }
 
+[[noreturn]] void refuse_threw(const std::string& what) {
+  refuse_and_end(fmt::format("it threw an exception where none may leave it ({})", what));
+}
+
 // An exception that leaves a static constructor, or a function that must not throw, ends here.
 [[noreturn]] void on_terminate() {
   std::string what = "of unknown type";
@@ -64,7 +68,7 @@ void write_line(std::string line) {
   } catch (...) {
   }
   if (what.empty()) std::abort();
-  refuse_and_end(fmt::format("it threw an exception where none may leave it ({})", what));
+  refuse_threw(what);
 }
 
 void ignore_log(void*, int32_t, const char*, uint64_t) {}
@@ -132,7 +136,7 @@ int main(int argc, char** argv) {
     probe(argv[1], argv[2]);
   } catch (const bitnet::Error& e) {
     refuse_and_end(e.what());
-  } catch (const std::exception& e) {
-    refuse_and_end(bitnet::printable(e.what()));
+  } catch (const std::exception& e) {  // through dlopen(), if the compiler lets it
+    refuse_threw(bitnet::printable(e.what()));
   }
 }

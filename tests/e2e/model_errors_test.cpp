@@ -23,11 +23,7 @@ const std::string& story() {
 
 // Runs the program on these bytes as a model. The address space is limited, so an allocation by a count from the file fails.
 ProgramResult run_on_file(const std::string& path) {
-#if defined(__SANITIZE_ADDRESS__)
-  const char* limit = "";  // the sanitizer reserves terabytes of address space
-#else
-  const char* limit = "ulimit -v 1000000; ";
-#endif
+  const char* limit = BITNET_SANITIZED ? "" : "ulimit -v 1000000; ";  // a sanitizer reserves terabytes of address space
   const std::string command = std::string(limit) + "exec \"$0\" -m \"$1\" -p Once -n 2 --greedy --check-tensors -t 1";
   return run_program({"-c", command, BITNET_RUN, path}, {.program = "/bin/sh", .timeout = 30});
 }
