@@ -14,7 +14,7 @@ struct EightRows {
   using R = __m256i;
   static constexpr uint32_t kLanes = 8;
   static constexpr uint32_t kFewTokens = 8;
-  static constexpr int kRowsEach = 1, kFewTile = 4;
+  static constexpr int kRowsEach = 1, kFewTile = 4, kStreams = 1;
 
   static inline R zero() { return _mm256_setzero_si256(); }
   static inline R load(const void* p) { return _mm256_load_si256(static_cast<const R*>(p)); }

@@ -27,7 +27,8 @@ struct Maddubs : EightRows<Maddubs> {
     *fours = multiply_add(*fours, byte_and(b, 0x0C), load_any(x + 64));
     *ones = multiply_add(*ones, byte_and(b, 0x03), load_any(x + 96));
   }
-  static inline int32_t dot_row(const uint8_t* w, uint32_t groups, const int8_t* x) {
+  template <int Rows>
+  static inline void dot_rows(const uint8_t* w, uint64_t, uint32_t groups, const int8_t* x, int32_t* dot) {
     R total = zero();
     while (groups >= 2) {
       Sum ones{}, fours{};
@@ -45,7 +46,7 @@ struct Maddubs : EightRows<Maddubs> {
       add_group(w, x, &ones, &fours);
       total = add(total, widen(ones + (fours >> 2)));
     }
-    return sum(total);
+    dot[0] = sum(total);
   }
 };
 static_assert(sizeof(kit::vector::Tiles<Maddubs>) <= kScratchBytes);

@@ -27,7 +27,8 @@ struct Vnni : EightRows<Vnni> {
     s[2] = multiply_add(s[2], byte_and(b, 0x0C), load_any(x + 64));
     s[3] = multiply_add(s[3], byte_and(b, 0x03), load_any(x + 96));
   }
-  static inline int32_t dot_row(const uint8_t* w, uint32_t groups, const int8_t* x) {
+  template <int Rows>
+  static inline void dot_rows(const uint8_t* w, uint64_t, uint32_t groups, const int8_t* x, int32_t* dot) {
     Sum s[4] = {};
     for (; groups >= 2; groups -= 2, w += 64, x += 2 * kGroup) {
       _mm_prefetch(reinterpret_cast<const char*>(w + kit::vector::kWeightsAhead), _MM_HINT_NTA);
@@ -35,7 +36,7 @@ struct Vnni : EightRows<Vnni> {
       add_group(w + 32, x + kGroup, s);
     }
     if (groups != 0) add_group(w, x, s);
-    return sum(widen((s[0] >> 6) + (s[1] >> 4) + (s[2] >> 2) + s[3]));
+    dot[0] = sum(widen((s[0] >> 6) + (s[1] >> 4) + (s[2] >> 2) + s[3]));
   }
 };
 static_assert(sizeof(kit::vector::Tiles<Vnni>) <= kScratchBytes);

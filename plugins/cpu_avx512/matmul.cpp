@@ -15,7 +15,7 @@ struct Vnni {
   static constexpr int kBundles = 4, kTile = 6;
   static constexpr uint32_t kSteps = 96;
   static constexpr uint32_t kFewTokens = 16;
-  static constexpr int kRowsEach = 2, kFew = 4, kFewTile = 5, kShare = 2;
+  static constexpr int kRowsEach = 2, kFew = 4, kFewTile = 5, kShare = 2, kStreams = 4;
 
   static inline R zero() { return _mm512_setzero_si512(); }
   static inline Sum zero_sum() { return Sum{}; }
@@ -59,14 +59,24 @@ struct Vnni {
     s[2] = multiply_add(s[2], byte_and(b, 0x0C), load(x + 128));
     s[3] = multiply_add(s[3], byte_and(b, 0x03), load(x + 192));
   }
-  static inline int32_t dot_row(const uint8_t* w, uint32_t groups, const int8_t* x) {
-    Sum s[4] = {};
+  template <int Rows>
+  static inline void dot_rows(const uint8_t* w, uint64_t apart, uint32_t groups, const int8_t* x, int32_t* dot) {
+    constexpr uint32_t kAhead = kit::vector::kWeightsAhead / Rows;
+    Sum s[Rows][4];
+    BN_UNROLL
+    for (int r = 0; r < Rows; ++r) s[r][0] = s[r][1] = s[r][2] = s[r][3] = Sum{};
     for (; groups >= 2; groups -= 2, w += 64, x += 256) {
-      _mm_prefetch(reinterpret_cast<const char*>(w + kit::vector::kWeightsAhead), _MM_HINT_NTA);
-      add_planes(_mm512_loadu_si512(w), x, s);
+      BN_UNROLL
+      for (int r = 0; r < Rows; ++r) {
+        _mm_prefetch(reinterpret_cast<const char*>(w + r * apart + kAhead), _MM_HINT_NTA);
+        add_planes(_mm512_loadu_si512(w + r * apart), x, s[r]);
+      }
     }
-    if (groups != 0) add_planes(_mm512_zextsi256_si512(half(w)), x, s);
-    return _mm512_reduce_add_epi32(widen((s[0] >> 6) + (s[1] >> 4) + (s[2] >> 2) + s[3]));
+    BN_UNROLL
+    for (int r = 0; r < Rows; ++r) {
+      if (groups != 0) add_planes(_mm512_zextsi256_si512(half(w + r * apart)), x, s[r]);
+      dot[r] = _mm512_reduce_add_epi32(widen((s[r][0] >> 6) + (s[r][1] >> 4) + (s[r][2] >> 2) + s[r][3]));
+    }
   }
 
   // Register p holds rows 2p and 2p + 1.

@@ -22,7 +22,8 @@
 //   unpack_group(row, offset, out, out_stride)   one group of kLanes rows, 32 bytes at row[i] + offset: codes of columns
 //                              [4s, 4s + 4) to the register at out + s * out_stride, four bytes a row
 //   ordered(x, groups, place)  one token: x as dot_row() reads it, at place (64-byte aligned) or where it is
-//   dot_row(w, groups, x)      dot(codes, x) of one row
+//   kStreams                   one token: rows in work together
+//   dot_rows<Rows>(w, apart, groups, x, dot)   dot(codes, x) of Rows rows, `apart` bytes from each other; 1 or kStreams
 //
 // All is a template over a type of the plugin, so no object file can take code that was compiled for another CPU.
 #pragma once
@@ -40,15 +41,27 @@ inline constexpr uint32_t kWeightsAhead = 8192;
 
 static inline uint32_t groups_of(const bn_matmul& a) { return (a.w->cols + kGroupColumns - 1) / kGroupColumns; }
 
-// Rows are read one after the other from their start to their end, which the prefetchers of the hardware like best.
+// T::kStreams rows at a time, from parts of the range that lie apart, each read from its start to its end: that is what the
+// prefetchers of the hardware like best, and they follow several such streams (Zen 5, AVX-512, four: 37 GB/s, one: 33 to 35).
 template <class T>
 static inline void multiply_token(const bn_matmul& a, uint32_t row0, uint32_t row1, int8_t* place) {
-  const uint32_t groups = groups_of(a);
+  constexpr uint32_t kStreams = T::kStreams;
+  const uint32_t groups = groups_of(a), part = (row1 - row0) / kStreams;
   const uint64_t stride = uint64_t{kGroupBytes} * groups;
   const int8_t* x = T::ordered(a.x, groups, place);
-  const uint8_t* w = static_cast<const uint8_t*>(a.packed) + row0 * stride;
-  for (uint32_t r = row0; r < row1; ++r, w += stride) {
-    a.y[r] = static_cast<float>(T::dot_row(w, groups, x) - a.x_sum[0]) * (a.x_scale[0] * row_scale(*a.w, r));
+  const uint8_t* w = static_cast<const uint8_t*>(a.packed);
+  const auto finish = [&](uint32_t r, int32_t dot) {
+    a.y[r] = static_cast<float>(dot - a.x_sum[0]) * (a.x_scale[0] * row_scale(*a.w, r));
+  };
+  for (uint32_t r = row0; r < row0 + part; ++r) {
+    int32_t dot[kStreams];
+    T::template dot_rows<kStreams>(w + r * stride, part * stride, groups, x, dot);
+    for (uint32_t i = 0; i < kStreams; ++i) finish(r + i * part, dot[i]);
+  }
+  for (uint32_t r = row0 + kStreams * part; r < row1; ++r) {
+    int32_t dot[1];
+    T::template dot_rows<1>(w + r * stride, 0, groups, x, dot);
+    finish(r, dot[0]);
   }
 }
 
