@@ -4,9 +4,9 @@
 // of AVX-512, two of AVX2, four of NEON). Every function is `static inline` and does exactly what it says:
 //
 //   F, I                       16 floats, 16 int32
-//   Part, kParts               one register as a policy of its own, and how many of them are an F: Part::kLanes floats with
-//   load,
-//                              store, load_first, store_first, load_half, set, zero, keep, add, mul, fma. join(parts) -> F
+//   Part, kParts               one register as a policy of its own, of Part::kLanes floats, and how many of them are an F.
+//                              It has load, store, load_first, store_first, load_half, set, zero, keep, add, mul, fma
+//   join(parts)                the F of kParts registers
 //   kScores                    attention: Part::F sums of keys times queries in registers at once: 4, 8 or 16
 //   kSums                      attention: Part::F of each of four outputs in registers at once
 //   kTileRows, kTileTokens     dense, several tokens: Part::F sums in registers at once; kTileRows divides 8
@@ -14,7 +14,7 @@
 //   load_first(p, n)           the first n of 16 (n >= 1; 16 or more: all), zeros after them; nothing past them is read
 //   store_first(p, n, a)       writes nothing past the first n
 //   load_half(p), half(p)      16 IEEE halfs to floats; one half to a float
-//   from_i8(Bytes), load_i8(p)  16 int8 to floats; from_u16_high(p): 16 uint16 as the upper halfs of floats (bf16)
+//   from_i8(Bytes), load_i8(p) 16 int8 to floats; from_u16_high(p): 16 uint16 as the upper halfs of floats (bf16)
 //   load_pairs(p, &a, &b)      32 floats: the even ones, the odd ones; store_pairs(p, a, b)
 //   set(x), zero()
 //   keep(&a)                   a stays in its register: the compiler may not load it again

@@ -21,8 +21,7 @@ inline constexpr uint32_t kBytesAhead = 8192;
 // Adds Chunks neighbouring chunks of one row to total, in their order; they are independent chains. A row is read from its
 // start to its end, which the prefetchers of the hardware like best (four rows side by side: 20 % slower), and passes by the L2
 // (asked for there: 4 % slower). Zen 5, one token, four chunks: f16 37 (AVX2) and 34 (AVX-512), int8 27 and 37 of 40 GB/s; two
-// chunks: 36 and 31, 27 and 35. Unrolled, so that the positions of scales
-// are constants.
+// chunks: 36 and 31, 27 and 35. Unrolled, so that the positions of scales are constants.
 template <class V, class Dtype, int Chunks>
 static inline void add_chunks(const uint8_t* w, const float* x, typename V::F* total) {
   typename V::F sum[Chunks];
