@@ -7,17 +7,15 @@
 #pragma once
 
 #include "bitnet/kernels.h"
+#include "bitnet/kit/packs_i2s128.hpp"
 
 namespace bn::neon {
 
 // Columns of a packed row are padded with weight 0 to whole groups; x must be readable as far.
-inline constexpr uint32_t kGroup = 128;  // columns in 32 bytes of bn.i2s128
+using kit::i2s128::kGroup, kit::i2s128::packed_row_bytes;
 
 // Private memory of one op call, bytes: the larger of the tiles in matmul.h and dense.cpp, each checked there.
 inline constexpr uint32_t kScratchBytes = 32 * 1024;
-
-// Bytes of one row as matmul() reads it.
-constexpr uint64_t packed_row_bytes(uint32_t cols) { return (static_cast<uint64_t>(cols) + kGroup - 1) / kGroup * 32; }
 
 // Rows [row0, row1) of a bn.t2 matrix into dst, the start of the whole packed matrix. Returns the first row that holds the
 // invalid code 3, or row1.
