@@ -23,8 +23,11 @@ class SdkHeaders : public testing::TestWithParam<Compiler> {
     const std::filesystem::path include = package_ / "include";
     for (const auto& entry : std::filesystem::recursive_directory_iterator(include)) {
       if (entry.path().extension() != extension) continue;
-      files.push_back(folder + "/" + entry.path().stem().string() + language);
-      write_text(files.back(), "#include \"" + entry.path().lexically_relative(include).string() + "\"\nextern int unused;\n");
+      const std::string header = entry.path().lexically_relative(include).string();
+      std::string name = header;
+      std::replace(name.begin(), name.end(), '/', '_');
+      files.push_back(folder + "/" + name + language);
+      write_text(files.back(), "#include \"" + header + "\"\nextern int unused;\n");
     }
     return files;
   }

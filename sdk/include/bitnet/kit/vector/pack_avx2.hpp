@@ -1,11 +1,14 @@
 // bitnet/kit/vector/pack_avx2.hpp - bn.t2 rows into groups of 128 columns (bn.i2s128) with AVX2; for kit::i2s128::pack.
+//
+// For sources that are compiled for AVX2; elsewhere there is nothing here.
 #pragma once
+#if defined(__AVX2__)
 
-#include <immintrin.h>
+#  include <immintrin.h>
 
-#include <cstring>
+#  include <cstring>
 
-#include "bitnet/kit/packs_i2s128.hpp"
+#  include "bitnet/kit/packs_i2s128.hpp"
 
 namespace bn::kit::vector {
 
@@ -51,3 +54,4 @@ static inline uint32_t pack_rows_avx2(const bn_tensor& w, uint32_t row0, uint32_
 }
 
 }  // namespace bn::kit::vector
+#endif
