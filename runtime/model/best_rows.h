@@ -13,8 +13,9 @@
 //     seen where all logits are checked;
 //   - a candidate's logit is outside its bound: then copy or backend are broken, and the copy is not used again.
 //
-// Memory  [k][rows][members] floats, and candidates; nothing is allocated in a step once the vectors have grown. Pages of the
-//         stored head that a step read are given back now and then, so that it does not become resident beside its copy.
+// Memory  [k][rows][members] floats, and candidates; nothing is allocated in a step once the vectors have grown. Candidates
+//         are read from the file, and a step that reads all of the stored head gives its pages back as it goes, so that it does
+//         not become resident beside its copy.
 // Threads run() by all members of the team, inside a region; the rest outside.
 #pragma once
 
