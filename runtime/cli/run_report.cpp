@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "base/mapped_file.h"
 #include "base/sha256.h"
 #include "cli/json_text.h"
+#include "store/model_hash.h"
 
 namespace bitnet::cli {
 namespace {
@@ -22,14 +22,9 @@ std::optional<double> rate(double count, std::optional<double> seconds) {
   return count / *seconds;
 }
 
-std::string file_sha256(const std::string& path) {
-  const MappedFile file(path);
-  return sha256_hex({file.data(), file.size()});
-}
-
 json model_json(const model::Model& model) {
   json j = {{"file", model.file.path()},
-            {"sha256", file_sha256(model.file.path())},
+            {"sha256", store::model_sha256(model.file.path())},
             {"bytes", model.file.size()},
             {"name", model.config.name},
             {"architecture", model.config.architecture},

@@ -124,14 +124,28 @@ std::optional<T> find_value(const File& file, std::string_view key, const char* 
 
 }  // namespace
 
-File::File(const std::string& path, OpenOptions options)
-    : path_(path),
-      map_(std::make_unique<MappedFile>(path)),
-      bytes_(map_->data(), map_->size()),
-      contents_(parse(path_, bytes_, options)) {}
+File::File(const std::string& path, OpenOptions options) : path_(path) {
+  maps_.push_back(std::make_unique<MappedFile>(path));
+  size_ = maps_[0]->size();
+  contents_ = parse(path_, {maps_[0]->data(), static_cast<size_t>(size_)}, options);
+}
 
 File::File(const std::string& label, std::span<const uint8_t> bytes, OpenOptions options)
-    : path_(label), bytes_(bytes), contents_(parse(path_, bytes_, options)) {}
+    : path_(label), size_(bytes.size()), contents_(parse(path_, bytes, options)) {}
+
+File::File(std::string path, Contents contents, std::vector<std::unique_ptr<const MappedFile>> maps,
+           std::shared_ptr<const void> owned)
+    : path_(std::move(path)), maps_(std::move(maps)), owned_(std::move(owned)), contents_(std::move(contents)) {
+  for (const auto& map : maps_) size_ += map->size();
+}
+
+const MappedFile* File::map_of(const void* at) const {
+  const auto* byte = static_cast<const uint8_t*>(at);
+  for (const auto& map : maps_) {
+    if (byte >= map->data() && byte < map->data() + map->size()) return map.get();
+  }
+  return nullptr;
+}
 
 const KeyValue* File::find(std::string_view key) const {
   const auto found = contents_.key_index.find(key);

@@ -47,6 +47,10 @@ struct TensorInfo {
   uint64_t bytes = 0;              // padding behind the tensor not counted
   const uint8_t* data = nullptr;   // null when the file is cut before the tensor's end (OpenOptions::allow_cut_data)
 
+  // Only of matrices from a checkpoint (gguf/checkpoint_rows.h):
+  float scale = 0;             // of the whole matrix
+  uint32_t rotated_pairs = 0;  // not 0: head_dim; every head's rows are read as pairs (i, i + head_dim/2) one behind the other
+
   uint64_t columns() const { return extents[0]; }
   uint64_t rows() const { return extents[1] * extents[2] * extents[3]; }
 };
@@ -74,11 +78,14 @@ class File {
   explicit File(const std::string& path, OpenOptions options = {});
   // Over bytes in memory, which must outlive the File and start at a multiple of 8; `label` takes the path's place in messages.
   File(const std::string& label, std::span<const uint8_t> bytes, OpenOptions options = {});
+  // Another container seen as a GGUF file: checked contents whose views point into `maps` and into what `owned` keeps alive.
+  File(std::string path, Contents contents, std::vector<std::unique_ptr<const MappedFile>> maps,
+       std::shared_ptr<const void> owned);
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
   const std::string& path() const { return path_; }
-  uint64_t size() const { return bytes_.size(); }
+  uint64_t size() const { return size_; }
   uint32_t version() const { return contents_.version; }
   uint32_t alignment() const { return contents_.alignment; }
   uint64_t header_bytes() const { return contents_.header_bytes; }
@@ -89,15 +96,15 @@ class File {
 
   // As MappedFile::copy(), of bytes of a tensor.
   void copy(const void* begin, uint64_t bytes, void* dst) const {
-    if (map_) {
-      map_->copy(begin, bytes, dst);
+    if (const MappedFile* map = map_of(begin)) {
+      map->copy(begin, bytes, dst);
     } else {
       std::memcpy(dst, begin, bytes);
     }
   }
-  // As MappedFile::release(), of bytes of a tensor; nothing when the file is not mapped.
+  // As MappedFile::release(), of bytes of a tensor; nothing where they are not mapped.
   void release(const void* begin, uint64_t bytes) const {
-    if (map_) map_->release(begin, bytes);
+    if (const MappedFile* map = map_of(begin)) map->release(begin, bytes);
   }
 
   // In file order.
@@ -122,9 +129,12 @@ class File {
   std::optional<std::vector<bool>> find_bool_array(std::string_view key) const;
 
  private:
+  const MappedFile* map_of(const void* at) const;  // null: of no map
+
   std::string path_;
-  std::unique_ptr<const MappedFile> map_;
-  std::span<const uint8_t> bytes_;
+  std::vector<std::unique_ptr<const MappedFile>> maps_;
+  std::shared_ptr<const void> owned_;
+  uint64_t size_ = 0;
   Contents contents_;
 };
 

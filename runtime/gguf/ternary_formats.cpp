@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "bitnet/kit/arithmetic.hpp"
+#include "gguf/checkpoint_rows.h"
 #include "gguf/ternary_blocks.h"
 
 namespace bitnet::gguf {
@@ -201,6 +202,7 @@ std::optional<I2sLayout> parse_i2s_layout(std::string_view name) {
 std::optional<ScaleKind> ternary_scale_kind(const TypeInfo& type) {
   if (type.type == Type::kI2_S) return ScaleKind::kTensor;
   if (type.type == Type::kIQ2_BN_R4) return ScaleKind::kRow;
+  if (checkpoint_type(type.type) != nullptr) return ScaleKind::kTensor;
   if (const RowFormat* format = row_format(type.type)) return format->scale_kind;
   return std::nullopt;
 }
@@ -209,6 +211,7 @@ void decode_rows(const TensorInfo& tensor, uint64_t row0, uint64_t row1, int8_t*
   check_range(tensor, row0, row1);
   if (tensor.type->type == Type::kI2_S) return decode_i2s(tensor, row0, row1, trits, options.i2s_layout);
   if (tensor.type->type == Type::kIQ2_BN_R4) return decode_r4(tensor, row0, row1, trits);
+  if (checkpoint_type(tensor.type->type) != nullptr) return decode_checkpoint_rows(tensor, row0, row1, trits);
   const RowFormat* format = row_format(tensor.type->type);
   if (format == nullptr) refuse_type(tensor);
   decode_row_format(*format, tensor, row0, row1, trits);
@@ -220,6 +223,7 @@ void row_scales(const TensorInfo& tensor, uint64_t row0, uint64_t row1, float* s
     const uint8_t* at = tensor.data + (tensor.bytes - tensor.type->tail);
     return std::fill(scales, scales + (row1 - row0), load_scale(tensor, at, 4, 0));
   }
+  if (checkpoint_type(tensor.type->type) != nullptr) return std::fill(scales, scales + (row1 - row0), tensor.scale);
   const RowFormat* format = row_format(tensor.type->type);
   if (format == nullptr && tensor.type->type != Type::kIQ2_BN_R4) refuse_type(tensor);
   for (uint64_t row = row0; row < row1; ++row) {

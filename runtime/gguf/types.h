@@ -63,7 +63,11 @@ enum class Type : uint8_t {
   kIQ1_BN,
   kIQ2_BN,
   kIQ2_BN_R4,
-  kUndecoded,  // known size, but nothing here decodes it
+  kPackedRows,  // of checkpoints, never in GGUF files, like the next three: four rows of codes in a row of bytes
+  kMasterF32,   // numbers that stand for their ternary values
+  kMasterF16,   //
+  kMasterBF16,  //
+  kUndecoded,   // known size, but nothing here decodes it
 };
 
 enum class TypeClass : uint8_t {

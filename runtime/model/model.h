@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "checkpoint/checkpoint.h"
 #include "gguf/reader.h"
 #include "model/config.h"
 #include "model/weights.h"
@@ -10,9 +11,12 @@
 namespace bitnet::model {
 
 struct Model {
-  // Errors: Error{kInvalidModel} as config.h and weights.h say.
+  // path: a GGUF file, or a checkpoint as checkpoint.h says.
+  // Errors: Error{kInvalidModel} as the readers, config.h and weights.h say.
   explicit Model(const std::string& path, bool check_tensors = false)
-      : file(path), config(read_config(file)), weights(has_tensors() ? read_weights(file, config, check_tensors) : Weights{}) {}
+      : file(checkpoint::is_checkpoint(path) ? checkpoint::open_checkpoint(path) : gguf::File(path)),
+        config(read_config(file)),
+        weights(has_tensors() ? read_weights(file, config, check_tensors) : Weights{}) {}
 
   // False for a file that is only a vocabulary.
   bool has_tensors() const { return !file.tensors().empty(); }

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <ctime>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/mapped_file.h"
 #include "base/sha256.h"
@@ -16,6 +18,7 @@ namespace bitnet::store {
 namespace {
 
 using nlohmann::json;
+namespace fs = std::filesystem;
 
 constexpr size_t kMaxRemembered = 256;
 
@@ -62,9 +65,7 @@ std::string hash_pieces(const MappedFile& file, const std::function<void()>& on_
   return hash.hex();
 }
 
-}  // namespace
-
-std::string model_sha256(const std::string& path, const std::function<void()>& on_progress) {
+std::string file_sha256(const std::string& path, const std::function<void()>& on_progress) {
   const StateFile state("model_hashes.json", 1);
   const std::string identity = identity_of(path);
   const json known = state.read();
@@ -80,6 +81,30 @@ std::string model_sha256(const std::string& path, const std::function<void()>& o
     });
   }
   return hash;
+}
+
+// The files of a checkpoint that decide what it computes.
+std::vector<std::string> checkpoint_files(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name == "config.json" || name.ends_with(".safetensors")) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+std::string model_sha256(const std::string& path, const std::function<void()>& on_progress) {
+  const bool is_folder = fs::is_directory(path);
+  if (!is_folder && !path.ends_with(".json") && !path.ends_with(".safetensors")) return file_sha256(path, on_progress);
+  const fs::path folder = is_folder ? fs::path(path) : fs::absolute(path).parent_path();
+  std::string lines;
+  for (const std::string& name : checkpoint_files(folder)) {
+    lines += fmt::format("{}  {}\n", file_sha256((folder / name).string(), on_progress), name);
+  }
+  return sha256_hex({reinterpret_cast<const uint8_t*>(lines.data()), lines.size()});
 }
 
 }  // namespace bitnet::store

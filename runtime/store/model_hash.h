@@ -1,5 +1,7 @@
 // store/model_hash.h - SHA-256 of a model file, remembered between runs so that a gigabyte is not read at every start.
 //
+// A folder, a .safetensors file, or an index of shards, stands for its checkpoint: the hash is of lines "HASH  NAME" of
+// config.json and the .safetensors files in the folder, by name.
 // Remembered under device, inode, size, times of content and of status change; any write to the file alters one of them.
 // Errors  Error as MappedFile.
 // Threads any; processes too.

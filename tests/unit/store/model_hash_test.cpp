@@ -33,6 +33,16 @@ TEST_F(ModelHashTest, IsTheFilesSha256) {
   EXPECT_THROW(model_sha256(folder_ / "absent"), Error);
 }
 
+// The expected value is what sha256sum says of the two lines.
+TEST_F(ModelHashTest, OfACheckpointIsThatOfTheListOfItsFiles) {
+  for (const char* name : {"config.json", "model.safetensors", "README.md"}) write_text(folder_ / name, "abc");
+  const std::string expected = "7c9d6b1108c1739253a94778b12650023feb5471c1d2f68e8ce2d27b55f478fb";
+  EXPECT_EQ(model_sha256(folder_.path().string()), expected);
+  EXPECT_EQ(model_sha256(folder_ / "model.safetensors"), expected);
+  write_text(folder_ / "model.safetensors", "abd");
+  EXPECT_NE(model_sha256(folder_.path().string()), expected);
+}
+
 TEST_F(ModelHashTest, AFileJustWrittenIsNotRemembered) {
   write_text(folder_ / "m", "abc");
   model_sha256(folder_ / "m");
