@@ -9,8 +9,8 @@
 #include <string>
 #include <string_view>
 
-#include "base/error.h"
 #include "gguf/checked.h"
+#include "gguf/format_error.h"
 #include "gguf/limits.h"
 
 namespace bitnet::gguf {
@@ -52,19 +52,24 @@ class ByteReader {
   // Throws with the path, the place and the offset in front of and behind the message.
   template <class... Args>
   [[noreturn]] void fail_here(fmt::format_string<Args...> format, Args&&... args) const {
-    fail(ErrorKind::kInvalidModel, "{}: {}{} (at offset {})", printable(label_), place(),
-         fmt::format(format, std::forward<Args>(args)...), position_);
+    fail_format(fault(), {std::string(name_), position_, {}, {}, {}}, "{}: {}{} (at offset {})", printable(label_), place(),
+                fmt::format(format, std::forward<Args>(args)...), position_);
   }
 
   [[noreturn]] void fail_cut(uint64_t bytes, const char* what) const {
     uint64_t needed = 0;
     if (!checked_add(position_, bytes, needed)) fail_here("{} has an impossible length of {} bytes", what, bytes);
-    fail(ErrorKind::kInvalidModel,
-         "{}: file is cut: {} of at least {} bytes: {}{} at offset {} needs {} bytes; fetch the file again", printable(label_),
-         size_, needed, place(), what, position_, bytes);
+    fail_format(Fault::kTruncatedFile, {std::string(name_), position_, bytes, needed, size_},
+                "{}: file is cut: {} of at least {} bytes: {}{} at offset {} needs {} bytes; fetch the file again",
+                printable(label_), size_, needed, place(), what, position_, bytes);
   }
 
  private:
+  // What is wrong when what is being read is.
+  Fault fault() const {
+    if (kind_ == nullptr) return Fault::kInvalidHeader;
+    return kind_[0] == 'k' ? Fault::kInvalidMetadata : Fault::kDimensionMismatch;
+  }
   std::string place() const {
     if (kind_ == nullptr) return {};
     if (name_.empty()) return fmt::format("{} {}: ", kind_, index_);

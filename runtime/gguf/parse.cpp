@@ -50,11 +50,11 @@ class Parser {
   void read_header() {
     const bool magic = bytes_.size() >= 4 && std::memcmp(bytes_.data(), "GGUF", 4) == 0;
     if (bytes_.size() < kMinFileBytes) {
-      fail(ErrorKind::kInvalidModel, "{}: too short for a GGUF file: {} bytes, at least {} expected{}{}", printable(label_),
-           bytes_.size(), kMinFileBytes, magic || bytes_.empty() ? "" : "; ",
-           magic || bytes_.empty() ? "" : describe_foreign(bytes_));
+      fail_format(Fault::kInvalidHeader, {{}, 0, {}, kMinFileBytes, bytes_.size()},
+                  "{}: too short for a GGUF file: {} bytes, at least {} expected{}{}", printable(label_), bytes_.size(),
+                  kMinFileBytes, magic || bytes_.empty() ? "" : "; ", magic || bytes_.empty() ? "" : describe_foreign(bytes_));
     }
-    if (!magic) fail(ErrorKind::kInvalidModel, "{}: {}", printable(label_), describe_foreign(bytes_));
+    if (!magic) fail_format(Fault::kInvalidHeader, {{}, 0, {}, {}, {}}, "{}: {}", printable(label_), describe_foreign(bytes_));
     in_.take(4, "magic");
     contents_.version = in_.number<uint32_t>("version");
     if (contents_.version != 0 && (contents_.version & 0xFFFF) == 0) {
@@ -77,8 +77,9 @@ class Parser {
 
   void check_count(const char* what, uint64_t count, uint64_t min_bytes) {
     if (count * min_bytes > in_.left()) {
-      fail(ErrorKind::kInvalidModel, "{}: file is cut: {} of at least {} bytes, which {} {}s take; fetch the file again",
-           printable(label_), bytes_.size(), in_.position() + count * min_bytes, count, what);
+      fail_format(Fault::kTruncatedFile, {{}, in_.position(), {}, in_.position() + count * min_bytes, bytes_.size()},
+                  "{}: file is cut: {} of at least {} bytes, which {} {}s take; fetch the file again", printable(label_),
+                  bytes_.size(), in_.position() + count * min_bytes, count, what);
     }
   }
 
@@ -146,13 +147,14 @@ class Parser {
     if (found == contents_.key_index.end()) return;
     const KeyValue& entry = contents_.keys[found->second];
     if (entry.type != ValueType::kU32) {
-      fail(ErrorKind::kInvalidModel, "{}: key 'general.alignment': expected u32, found {}", printable(label_),
-           value_type_name(entry.type));
+      fail_format(Fault::kInvalidMetadata, {"general.alignment", entry.offset, {}, {}, {}},
+                  "{}: key 'general.alignment': expected u32, found {}", printable(label_), value_type_name(entry.type));
     }
     std::memcpy(&contents_.alignment, entry.data, sizeof(uint32_t));
     if (!std::has_single_bit(contents_.alignment) || contents_.alignment < kMinAlignment) {
-      fail(ErrorKind::kInvalidModel, "{}: key 'general.alignment': {} is no power of two of at least {}", printable(label_),
-           contents_.alignment, kMinAlignment);
+      fail_format(Fault::kInvalidMetadata, {"general.alignment", entry.offset, {}, {}, {}},
+                  "{}: key 'general.alignment': {} is no power of two of at least {}", printable(label_), contents_.alignment,
+                  kMinAlignment);
     }
   }
 
@@ -191,8 +193,10 @@ class Parser {
 
 }  // namespace
 
+Contents parse_header(std::string_view label, std::span<const uint8_t> bytes) { return Parser(label, bytes).run(); }
+
 Contents parse(std::string_view label, std::span<const uint8_t> bytes, OpenOptions options) {
-  Contents contents = Parser(label, bytes).run();
+  Contents contents = parse_header(label, bytes);
   place_tensors(label, bytes, options, contents);
   return contents;
 }

@@ -1,6 +1,6 @@
 // gguf/parse.h - the steps between the bytes of a file and its checked Contents (internal to gguf/).
 //
-// Errors  Error{kInvalidModel}, the message beginning with `label` (the file's path).
+// Errors  FormatError, the message beginning with `label` (the file's path). With the name of a tensor it is about that one.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,9 @@ namespace bitnet::gguf {
 
 // All steps. Source: formats of header, keys and tensor descriptions, then place_tensors().
 Contents parse(std::string_view label, std::span<const uint8_t> bytes, OpenOptions options);
+
+// Header, keys and tensor descriptions: all but place_tensors().
+Contents parse_header(std::string_view label, std::span<const uint8_t> bytes);
 
 // Gives every tensor its type, size and place in the file. On entry TensorInfo::offset counts from the data section.
 void place_tensors(std::string_view label, std::span<const uint8_t> bytes, OpenOptions options, Contents& contents);

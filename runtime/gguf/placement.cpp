@@ -7,8 +7,8 @@
 #include <map>
 #include <numeric>
 
-#include "base/error.h"
 #include "gguf/checked.h"
+#include "gguf/format_error.h"
 #include "gguf/limits.h"
 #include "gguf/parse.h"
 
@@ -44,9 +44,12 @@ class Placement {
 
  private:
   template <class... Args>
-  [[noreturn]] void refuse(const TensorInfo& tensor, fmt::format_string<Args...> format, Args&&... args) const {
-    fail(ErrorKind::kInvalidModel, "{}: tensor '{}': {}", printable(label_), printable(tensor.name),
-         fmt::format(format, std::forward<Args>(args)...));
+  [[noreturn]] void refuse(Fault fault, const TensorInfo& tensor, fmt::format_string<Args...> format, Args&&... args) const {
+    FaultPlace place{tensor.name, contents_.data_start + tensor.offset, {}, {}, bytes_.size()};
+    if (tensor.bytes != 0) place.size = tensor.bytes;
+    if (fault == Fault::kTensorAlignment) place.expected = contents_.alignment;
+    fail_format(fault, std::move(place), "{}: tensor '{}': {}", printable(label_), printable(tensor.name),
+                fmt::format(format, std::forward<Args>(args)...));
   }
 
   void start_data_section() {
@@ -59,11 +62,12 @@ class Placement {
   void sort_by_offset() {
     for (const TensorInfo& tensor : tensors_) {
       if (tensor.offset % contents_.alignment != 0) {
-        refuse(tensor, "data offset {} is no multiple of the alignment {}", tensor.offset, contents_.alignment);
+        refuse(Fault::kTensorAlignment, tensor, "data offset {} is no multiple of the alignment {}", tensor.offset,
+               contents_.alignment);
       }
       uint64_t start = 0;
       if (!checked_add(contents_.data_start, tensor.offset, start))
-        refuse(tensor, "data offset {} is impossible", tensor.offset);
+        refuse(Fault::kTensorOutOfBounds, tensor, "data offset {} is impossible", tensor.offset);
     }
     order_.resize(tensors_.size());
     std::iota(order_.begin(), order_.end(), size_t{0});
@@ -101,7 +105,8 @@ class Placement {
   void choose(size_t k) {
     TensorInfo& tensor = tensors_[order_[k]];
     const std::vector<Candidate>& candidates = candidates_[k];
-    if (candidates.empty()) refuse(tensor, "type id {} is unknown", static_cast<int32_t>(tensor.type_id));
+    if (candidates.empty())
+      refuse(Fault::kUnsupportedQuantization, tensor, "type id {} is unknown", static_cast<int32_t>(tensor.type_id));
     const Candidate* chosen = nullptr;
     size_t n_exact = 0;
     for (const Candidate& candidate : candidates) {
@@ -109,11 +114,12 @@ class Placement {
       ++n_exact;
       chosen = &candidate;
     }
-    if (n_exact > 1) refuse(tensor, "type id {} is ambiguous: {}", tensor.type_id, list(candidates, k));
+    if (n_exact > 1)
+      refuse(Fault::kUnsupportedQuantization, tensor, "type id {} is ambiguous: {}", tensor.type_id, list(candidates, k));
     if (n_exact == 0) chosen = choose_inexact(k);
     if (chosen->type->cls == TypeClass::kRetired) {
-      refuse(tensor, "type id {} ({}) is retired; convert the model again with a current program", tensor.type_id,
-             chosen->type->name);
+      refuse(Fault::kUnsupportedQuantization, tensor,
+             "type id {} ({}) is retired; convert the model again with a current program", tensor.type_id, chosen->type->name);
     }
     tensor.type = chosen->type;
     tensor.bytes = chosen->bytes;
@@ -134,11 +140,12 @@ class Placement {
       const bool sure = only_one || (shown != shown_.end() && shown->second == candidate.type);
       if (sure && (candidate.fit == Fit::kLoose || is_last(k))) return &candidate;
     }
-    if (candidates.size() > 1) refuse(tensor, "type id {} fits no known type: {}", tensor.type_id, list(candidates, k));
+    if (candidates.size() > 1)
+      refuse(Fault::kUnsupportedQuantization, tensor, "type id {} fits no known type: {}", tensor.type_id, list(candidates, k));
     std::string why;
     const auto bytes = tensor_bytes(*candidates[0].type, tensor.extents, &why);
-    if (!bytes) refuse(tensor, "type {}: {}", candidates[0].type->name, why);
-    refuse(tensor, "its {} bytes at data offset {} overlap tensor '{}' at {}", *bytes, tensor.offset,
+    if (!bytes) refuse(Fault::kDimensionMismatch, tensor, "type {}: {}", candidates[0].type->name, why);
+    refuse(Fault::kTensorOverlap, tensor, "its {} bytes at data offset {} overlap tensor '{}' at {}", *bytes, tensor.offset,
            printable(tensors_[order_[k + 1]].name), tensors_[order_[k + 1]].offset);
   }
 
@@ -161,11 +168,11 @@ class Placement {
       uint64_t padded_end = 0;
       if (!checked_add(tensor.offset, tensor.bytes, end) || !checked_round_up(end, contents_.alignment, padded_end) ||
           !checked_add(contents_.data_start, end, end)) {
-        refuse(tensor, "data offset {} with {} bytes is impossible", tensor.offset, tensor.bytes);
+        refuse(Fault::kTensorOutOfBounds, tensor, "data offset {} with {} bytes is impossible", tensor.offset, tensor.bytes);
       }
       if (end > bytes_.size() && tensor.offset > packed_end) {
-        refuse(tensor, "data offset {} with {} bytes lies beyond the end of the file ({} bytes)", tensor.offset, tensor.bytes,
-               bytes_.size());
+        refuse(Fault::kTensorOutOfBounds, tensor, "data offset {} with {} bytes lies beyond the end of the file ({} bytes)",
+               tensor.offset, tensor.bytes, bytes_.size());
       }
       packed_end = padded_end;
       contents_.needed_bytes = std::max(contents_.needed_bytes, end);
@@ -173,7 +180,8 @@ class Placement {
     if (contents_.needed_bytes <= bytes_.size()) return;
     const std::string message = fmt::format("file is cut: {} of {} bytes", bytes_.size(), contents_.needed_bytes);
     if (!options_.allow_cut_data) {
-      fail(ErrorKind::kInvalidModel, "{}: {}; fetch the file again", printable(label_), message);
+      fail_format(Fault::kTruncatedFile, {{}, {}, {}, contents_.needed_bytes, bytes_.size()}, "{}: {}; fetch the file again",
+                  printable(label_), message);
     }
     contents_.warnings.push_back(message);
   }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "bitnet/kit/arithmetic.hpp"
 #include "gguf/checkpoint_rows.h"
+#include "gguf/format_error.h"
 #include "gguf/ternary_blocks.h"
 
 namespace bitnet::gguf {
@@ -39,20 +40,21 @@ const RowFormat* row_format(Type type) {
 }
 
 template <class... Args>
-[[noreturn]] void refuse(const TensorInfo& tensor, fmt::format_string<Args...> format, Args&&... args) {
-  fail(ErrorKind::kInvalidModel, "tensor '{}' ({}): {}", printable(tensor.name), tensor.type->name,
-       fmt::format(format, std::forward<Args>(args)...));
+[[noreturn]] void refuse(Fault fault, const TensorInfo& tensor, fmt::format_string<Args...> format, Args&&... args) {
+  fail_format(fault, {tensor.name, tensor.offset, tensor.bytes, {}, {}}, "tensor '{}' ({}): {}", printable(tensor.name),
+              tensor.type->name, fmt::format(format, std::forward<Args>(args)...));
 }
 
 // `trits` are those from value `first` of the tensor on; one of them is 2.
 [[noreturn]] void refuse_code(const TensorInfo& tensor, uint64_t first, const int8_t* trits, uint64_t count) {
   const auto at = first + static_cast<uint64_t>(std::find(trits, trits + count, 2) - trits);
-  refuse(tensor, "illegal code 3 at index {} (row {}, column {}), expected 0, 1 or 2: the file is damaged or of another layout",
-         at, at / tensor.columns(), at % tensor.columns());
+  refuse(Fault::kIllegalCode, tensor,
+         "illegal code 3 at index {} (row {}, column {}), expected 0, 1 or 2: the file is damaged or of another layout", at,
+         at / tensor.columns(), at % tensor.columns());
 }
 
 void check_range(const TensorInfo& tensor, uint64_t row0, uint64_t row1) {
-  if (tensor.data == nullptr) refuse(tensor, "its data lies beyond the end of the file");
+  if (tensor.data == nullptr) refuse(Fault::kTruncatedFile, tensor, "its data lies beyond the end of the file");
   if (row0 > row1 || row1 > tensor.rows()) {
     fail(ErrorKind::kFailure, "tensor '{}': rows {} to {} asked for, it has {}", printable(tensor.name), row0, row1,
          tensor.rows());
@@ -68,7 +70,7 @@ float load_scale(const TensorInfo& tensor, const uint8_t* at, uint32_t bytes, ui
     std::memcpy(&half, at, 2);
     scale = bn::kit::f16_to_f32(half);
   }
-  if (!std::isfinite(scale)) refuse(tensor, "the scale of row {} is {}", row, scale);
+  if (!std::isfinite(scale)) refuse(Fault::kUnusableNumber, tensor, "the scale of row {} is {}", row, scale);
   return scale;
 }
 
@@ -103,8 +105,9 @@ float common_block_scale(const RowFormat& format, const TensorInfo& tensor, uint
     if (!format.decode(in, trits)) refuse_code(tensor, row * tensor.columns() + column, trits, block);
     if (std::all_of(trits, trits + block, [](int8_t t) { return t == 0; })) continue;
     if (common != 0) {
-      refuse(tensor, "the block scales of row {} differ ({} before, {} at column {}): not a matrix with one scale per row", row,
-             common, scale, column);
+      refuse(Fault::kUnsupportedQuantization, tensor,
+             "the block scales of row {} differ ({} before, {} at column {}): not a matrix with one scale per row", row, common,
+             scale, column);
     }
     common = scale;
   }
@@ -155,7 +158,8 @@ void decode_i2s_flat(BlockDecoder decode, const TensorInfo& tensor, uint64_t row
 }
 
 void decode_i2s_four_row(const TensorInfo& tensor, uint64_t row0, uint64_t row1, int8_t* trits) {
-  if (tensor.rows() % 4 != 0) refuse(tensor, "{} rows are no multiple of 4, which layout x86-4row needs", tensor.rows());
+  if (tensor.rows() % 4 != 0)
+    refuse(Fault::kUnsupportedQuantization, tensor, "{} rows are no multiple of 4, which layout x86-4row needs", tensor.rows());
   const uint64_t columns = tensor.columns();
   for (uint64_t row = row0; row < row1; ++row, trits += columns) {
     const uint8_t* in = tensor.data + row / 4 * columns;
@@ -184,9 +188,10 @@ void decode_i2s(const TensorInfo& tensor, uint64_t row0, uint64_t row1, int8_t* 
 
 [[noreturn]] void refuse_type(const TensorInfo& tensor) {
   if (tensor.type->type == Type::kTL1 || tensor.type->type == Type::kTL2) {
-    refuse(tensor, "its order of weights depends on tile parameters that the file does not hold; convert the model to I2_S");
+    refuse(Fault::kUnsupportedQuantization, tensor,
+           "its order of weights depends on tile parameters that the file does not hold; convert the model to I2_S");
   }
-  refuse(tensor, "not a ternary type");
+  refuse(Fault::kUnsupportedQuantization, tensor, "not a ternary type");
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/error.h"
+#include "gguf/format_error.h"
 
 namespace bitnet::model {
 namespace {
@@ -14,7 +14,12 @@ constexpr uint64_t kMaxContext = 1u << 24, kMaxVocab = 1u << 20;
 constexpr uint32_t kVocabularyContext = 4096;  // a file that is only a vocabulary names no context
 
 [[noreturn]] void refuse(const gguf::File& file, const std::string& what) {
-  fail(ErrorKind::kInvalidModel, "{}: {}", printable(file.path()), what);
+  gguf::fail_format(gguf::Fault::kInvalidMetadata, {}, "{}: {}", printable(file.path()), what);
+}
+
+[[noreturn]] void refuse_missing(const gguf::File& file, const std::string& key) {
+  gguf::fail_format(gguf::Fault::kMissingMetadata, {key, {}, {}, {}, {}}, "{}: key {} is missing", printable(file.path()),
+                    printable(key));
 }
 
 // What each value of general.architecture means for the graph.
@@ -50,7 +55,7 @@ class Keys {
 
   uint32_t required(const char* name, uint64_t low, uint64_t high) const {
     const auto value = number(name);
-    if (!value) refuse(file_, fmt::format("key {} is missing", printable(key(name))));
+    if (!value) refuse_missing(file_, key(name));
     return ranged(name, *value, low, high);
   }
   uint32_t optional(const char* name, uint64_t low, uint64_t high, uint64_t otherwise) const {
@@ -126,7 +131,7 @@ Config read_config(const gguf::File& file) {
   bn_arch& arch = config.arch;
   arch.struct_size = sizeof arch;
   const auto architecture = file.find_string("general.architecture");
-  if (!architecture) refuse(file, "key general.architecture is missing");
+  if (!architecture) refuse_missing(file, "general.architecture");
   config.architecture = std::string(*architecture);
   config.name = std::string(file.find_string("general.name").value_or(""));
   std::snprintf(arch.family, sizeof arch.family, "%s", printable(config.architecture, 24).c_str());

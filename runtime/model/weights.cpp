@@ -17,23 +17,29 @@
 namespace bitnet::model {
 namespace {
 
+using gguf::Fault;
+
 // Collects what is wrong with the set of tensors, to be told in one message.
 class Problems {
  public:
   template <class... Args>
-  void add(fmt::format_string<Args...> format, Args&&... args) {
-    if (texts_.size() < 12) texts_.push_back(fmt::format(format, std::forward<Args>(args)...));
+  void add(Fault fault, const std::string& tensor, fmt::format_string<Args...> format, Args&&... args) {
+    if (faults_.size() < kMostKept) faults_.push_back({fault, tensor, fmt::format(format, std::forward<Args>(args)...)});
     ++count_;
   }
   void throw_if_any(const gguf::File& file) const {
     if (count_ == 0) return;
-    const std::string more = count_ > texts_.size() ? fmt::format("; and {} more", count_ - texts_.size()) : "";
-    fail(ErrorKind::kInvalidModel, "{}: the tensors do not fit the keys: {}{}", printable(file.path()), fmt::join(texts_, "; "),
-         more);
+    constexpr size_t kMostTold = 12;
+    std::vector<std::string> texts;
+    for (size_t i = 0; i < std::min(faults_.size(), kMostTold); ++i) texts.push_back(faults_[i].text);
+    const std::string more = count_ > texts.size() ? fmt::format("; and {} more", count_ - texts.size()) : "";
+    throw TensorSetError(faults_, fmt::format("{}: the tensors do not fit the keys: {}{}", printable(file.path()),
+                                              fmt::join(texts, "; "), more));
   }
 
  private:
-  std::vector<std::string> texts_;
+  static constexpr size_t kMostKept = 1000;
+  std::vector<TensorFault> faults_;
   size_t count_ = 0;
 };
 
@@ -46,12 +52,13 @@ class TensorSet {
   const gguf::TensorInfo* take(const std::string& name, uint64_t cols, uint64_t rows, bool required) {
     const gguf::TensorInfo* tensor = file_.find_tensor(name);
     if (tensor == nullptr) {
-      if (required) problems_.add("{} is missing", name);
+      if (required) problems_.add(Fault::kTensorSet, name, "{} is missing", name);
       return nullptr;
     }
     used_.insert(name);
     if (tensor->columns() != cols || tensor->rows() != rows) {
-      problems_.add("{} is {{{}, {}}}, expected {{{}, {}}}", name, tensor->columns(), tensor->rows(), cols, rows);
+      problems_.add(Fault::kDimensionMismatch, name, "{} is {{{}, {}}}, expected {{{}, {}}}", name, tensor->columns(),
+                    tensor->rows(), cols, rows);
       return nullptr;
     }
     return tensor;
@@ -62,14 +69,14 @@ class TensorSet {
     if (tensor == nullptr) return {};
     const auto dtype = gguf::dense_dtype(*tensor->type);
     if (!dtype || (*dtype != BN_DT_F32 && *dtype != BN_DT_F16 && *dtype != BN_DT_BF16)) {
-      problems_.add("{} is {}, expected F32, F16 or BF16", name, tensor->type->name);
+      problems_.add(Fault::kUnsupportedQuantization, name, "{} is {}, expected F32, F16 or BF16", name, tensor->type->name);
       return {};
     }
     Gain values(n);
     gguf::dequantize_rows(*tensor, 0, 1, values.data());
     for (uint64_t i = 0; i < n; ++i) {
       if (!std::isfinite(values[i])) {
-        problems_.add("{}[{}] is {}", name, i, values[i]);
+        problems_.add(Fault::kUnusableNumber, name, "{}[{}] is {}", name, i, values[i]);
         break;
       }
     }
@@ -82,7 +89,8 @@ class TensorSet {
     if (tensor == nullptr) return result;
     const auto dtype = gguf::dense_dtype(*tensor->type);
     if (!dtype) {
-      problems_.add("{} is {}, expected F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q4_K or Q4_0", name, tensor->type->name);
+      problems_.add(Fault::kUnsupportedQuantization, name, "{} is {}, expected F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q4_K or Q4_0",
+                    name, tensor->type->name);
       return result;
     }
     result.struct_size = sizeof result;
@@ -101,7 +109,8 @@ class TensorSet {
 
   void note_unexpected() {
     for (const gguf::TensorInfo& tensor : file_.tensors()) {
-      if (!used_.contains(tensor.name)) problems_.add("unexpected tensor {}", printable(tensor.name));
+      if (!used_.contains(tensor.name))
+        problems_.add(Fault::kTensorSet, tensor.name, "unexpected tensor {}", printable(tensor.name));
     }
   }
 
@@ -118,7 +127,8 @@ Matrix TensorSet::matrix(const std::string& stem, uint32_t role, uint32_t layer,
   const Gain factor = gain(stem + ".scale", 1, false);
   if (m.source == nullptr) return m;
   if (!gguf::ternary_scale_kind(*m.source->type)) {
-    problems_.add("{}.weight is {}, expected a ternary type (I2_S, TQ1_0, TQ2_0, Q2_0, IQ1_BN, IQ2_BN, IQ2_BN_R4)", stem,
+    problems_.add(Fault::kUnsupportedQuantization, stem + ".weight",
+                  "{}.weight is {}, expected a ternary type (I2_S, TQ1_0, TQ2_0, Q2_0, IQ1_BN, IQ2_BN, IQ2_BN_R4)", stem,
                   m.source->type->name);
     m.source = nullptr;
     return m;
@@ -246,7 +256,9 @@ Weights read_weights(const gguf::File& file, const Config& config, bool check_te
   weights.output_norm = set.gain("output_norm.weight", arch.n_embd);
   weights.rope_factors = set.gain("rope_freqs.weight", arch.rope_dim / 2, false);
   for (float factor : weights.rope_factors) {
-    if (!(factor > 0)) problems.add("rope_freqs.weight holds {}, expected positive divisors", factor);
+    if (!(factor > 0))
+      problems.add(Fault::kUnusableNumber, "rope_freqs.weight", "rope_freqs.weight holds {}, expected positive divisors",
+                   factor);
   }
   for (uint32_t n = 0; n < arch.n_layers; ++n) weights.layers.push_back(read_layer(set, n, arch));
   set.note_unexpected();

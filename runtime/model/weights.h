@@ -1,9 +1,8 @@
 // model/weights.h - the tensors of a model by role, checked against its hyper-parameters.
 //
 // Memory  matrices stay where they lie in the mapped file; only scales and norms stored as f16/bf16 are copied (kilobytes).
-// Errors  Error{kInvalidModel} listing every missing, unexpected and misshapen tensor, or naming tensor and index of a code 3,
-// a
-//         scale that is not finite, a norm that is not finite.
+// Errors  TensorSetError listing every missing, unexpected and misshapen tensor and every norm that is not finite; else
+//         Error{kInvalidModel} naming tensor and index of a code 3 or of a scale that is not finite.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +11,7 @@
 
 #include "backend/scores.h"
 #include "bitnet/model.h"
+#include "gguf/format_error.h"
 #include "gguf/reader.h"
 #include "model/config.h"
 
@@ -45,6 +45,23 @@ struct Weights {
   std::string quantization;   // type of the block matrices, "I2_S", for messages
   uint64_t matrix_bytes = 0;  // of the block matrices, as stored
   uint64_t head_bytes = 0;    // of the output head, as stored
+};
+
+// One tensor that is missing, unexpected, or not what the keys ask for.
+struct TensorFault {
+  gguf::Fault fault;
+  std::string tensor, text;
+};
+
+// Error{kInvalidModel} with all that is wrong with the set of tensors; its sentence tells the first of them.
+class TensorSetError : public Error {
+ public:
+  TensorSetError(std::vector<TensorFault> faults, const std::string& message)
+      : Error(ErrorKind::kInvalidModel, message), faults_(std::move(faults)) {}
+  const std::vector<TensorFault>& faults() const noexcept { return faults_; }
+
+ private:
+  std::vector<TensorFault> faults_;
 };
 
 // The ternary matrices of the model by shape and layout, in the order of their first appearance.
