@@ -19,6 +19,7 @@ const char* answer_name(int32_t answer) { return answer == BN_NATIVE ? "native" 
 struct ShapeAnswer {
   MatrixShape shape;
   std::string answer;
+  uint64_t copy_bytes = 0;  // of all matrices of the shape, packed or converted; engines do not say
 };
 
 struct DeviceAnswers {
@@ -27,7 +28,18 @@ struct DeviceAnswers {
   std::vector<ShapeAnswer> shapes;
 };
 
-std::string ask(Accepts accepts, bn_device* device, const MatrixShape& shape) {
+// What a packed matrix takes; 0 when the plugin does not say.
+uint64_t packed_bytes(const bn_kernels_v1& table, bn_device* device, const bn_tensor& w) {
+  uint64_t bytes = 0;
+  bn_format layout{};
+  layout.struct_size = sizeof layout;
+  bn_error error{};
+  error.struct_size = sizeof error;
+  return table.pack_size(device, &w, &bytes, &layout, &error) == BN_OK ? bytes : 0;
+}
+
+// kernels: null for an engine.
+ShapeAnswer ask(Accepts accepts, const bn_kernels_v1* kernels, bn_device* device, const MatrixShape& shape) {
   bn_tensor w{};
   w.struct_size = sizeof w;
   w.role = BN_T_ATTN_Q;
@@ -36,9 +48,18 @@ std::string ask(Accepts accepts, bn_device* device, const MatrixShape& shape) {
   w.cols = shape.cols;
   w.n_scales = 1;
   w.format = shape.format;
-  if (const int32_t answer = accepts(device, &w); answer != BN_NO) return answer_name(answer);
-  w.format = &format_t2();
-  return accepts(device, &w) == BN_NO ? "no" : "convert";
+  int32_t answer = accepts(device, &w);
+  const bool converted = answer == BN_NO;
+  if (converted) {
+    w.format = &format_t2();
+    answer = accepts(device, &w);
+  }
+  ShapeAnswer result{shape, converted && answer != BN_NO ? "convert" : answer_name(answer)};
+  if (kernels == nullptr) return result;
+  const uint64_t t2_bytes = (static_cast<uint64_t>(shape.cols) + 3) / 4 * shape.rows;
+  if (answer == BN_PACK) result.copy_bytes = shape.count * packed_bytes(*kernels, device, w);
+  if (answer == BN_NATIVE && (converted || shape.format == &format_t2())) result.copy_bytes = shape.count * t2_bytes;
+  return result;
 }
 
 DeviceAnswers ask_device(const Plugin& plugin, const std::string& id, const std::string& tier,
@@ -52,12 +73,18 @@ DeviceAnswers ask_device(const Plugin& plugin, const std::string& id, const std:
     answers.tier = engine != nullptr ? "engine" : kernels != nullptr ? "kernels" : "";
     if (answers.tier.empty()) answers.problem = "offers neither bn.engine/1 nor bn.kernels/1";
     for (const MatrixShape& shape : shapes) {
-      if (accepts != nullptr) answers.shapes.push_back({shape, ask(accepts, device.handle(), shape)});
+      if (accepts != nullptr) answers.shapes.push_back(ask(accepts, kernels, device.handle(), shape));
     }
   } catch (const BackendError& error) {
     answers.problem = error.what();
   }
   return answers;
+}
+
+uint64_t copied_bytes(const DeviceAnswers& answers) {
+  uint64_t bytes = 0;
+  for (const ShapeAnswer& a : answers.shapes) bytes += a.copy_bytes;
+  return bytes;
 }
 
 // "2 x bn.t2 2560x6912 pack"
@@ -90,6 +117,9 @@ std::string candidate_text(const Registry& registry, const Explanation& e, const
   if (!answers.problem.empty()) return out + fmt::format("     problem  {}\n", answers.problem);
   out += fmt::format("     tier     {}, {}\n", answers.tier, plugin.numerics);
   for (const ShapeAnswer& a : answers.shapes) out += fmt::format("     weights  {}\n", shape_text(a));
+  if (answers.tier == "kernels") {
+    out += fmt::format("     memory   {:.1f} MB of weights copied\n", 1e-6 * static_cast<double>(copied_bytes(answers)));
+  }
   return out;
 }
 
@@ -122,6 +152,7 @@ Json candidate_json(const Registry& registry, const Explanation& e, const Candid
           {"reason", line.reason},
           {"score", score_json(find_score(e.input, c))},
           {"weights", shapes},
+          {"weight_bytes_copied", answers.tier == "kernels" ? Json(copied_bytes(answers)) : Json()},
           {"problem", answers.problem.empty() ? Json() : Json(answers.problem)}};
 }
 

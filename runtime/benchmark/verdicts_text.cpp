@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/xml_text.h"
 #include "benchmark/verdicts.h"
 
 namespace bitnet::benchmark {
@@ -29,23 +30,6 @@ std::string sentence(const Judgement& j, double threshold) {
     text += fmt::format("; median beyond {:.1f} %, interval not: repeat with twice the repetitions", 100 * threshold);
   }
   return j.reason.empty() ? text : text + "; " + j.reason;
-}
-
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '&')
-      out += "&amp;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
 }
 
 bool fails(const Judgement& j) { return j.verdict != Verdict::kUnchanged && j.verdict != Verdict::kSuspect; }
@@ -109,8 +93,8 @@ std::string analysis_junit(const Analysis& analysis) {
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"analyze-performance\" tests=\"{}\" failures=\"{}\">\n",
       std::max<size_t>(all.size(), 1), failures);
   for (const Judgement& j : all) {
-    const std::string text = escaped(printable(sentence(j, analysis.threshold), 400));
-    out += fmt::format("  <testcase classname=\"performance\" name=\"{}\">\n", escaped(printable(j.metric)));
+    const std::string text = xml_text(printable(sentence(j, analysis.threshold), 400));
+    out += fmt::format("  <testcase classname=\"performance\" name=\"{}\">\n", xml_text(printable(j.metric)));
     out += fails(j) ? fmt::format("    <failure message=\"{}\">{}</failure>\n", verdict_name(j.verdict), text)
                     : fmt::format("    <system-out>{}: {}</system-out>\n", verdict_name(j.verdict), text);
     out += "  </testcase>\n";

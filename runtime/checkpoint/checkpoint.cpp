@@ -41,8 +41,8 @@ Files find_files(const std::string& path) {
   } else if (fs::exists(folder / kWeightsFile)) {
     files.weights = (folder / kWeightsFile).string();
   } else {
-    fail(ErrorKind::kInvalidModel, "{}: a folder without {} and {}; give a GGUF file, or the folder of a checkpoint",
-         printable(path), kWeightsFile, kIndexFile);
+    fail(ErrorKind::kInvalidModel, "{}: not a regular file; a folder is a model only with {} or {} in it", printable(path),
+         kWeightsFile, kIndexFile);
   }
   if (!fs::exists(files.config)) {
     fail(ErrorKind::kInvalidModel, "{}: config.json is missing beside it; a checkpoint is read with its configuration",

@@ -9,17 +9,22 @@ namespace {
 void explain(const backend::Registry& registry, const BackendsOptions& options) {
   const std::string path = find_model(options.model);
   const model::Model model(path);
-  backend::Explanation explanation;
-  explanation.model = path;
-  explanation.quantization = model.has_tensors() ? model.weights.quantization : std::string();
-  explanation.shapes = model::matrix_shapes(model.weights);
-  explanation.threads = thread_count(options.choice);
-  explanation.input = policy_input(registry, options.choice, model);
-  write_stdout(options.output.json ? backend::explain_json(registry, explanation)
-                                   : backend::explain_text(registry, explanation));
+  const backend::Explanation e = explanation(registry, path, model, options.choice);
+  write_stdout(options.output.json ? backend::explain_json(registry, e) : backend::explain_text(registry, e));
 }
 
 }  // namespace
+
+backend::Explanation explanation(const backend::Registry& registry, const std::string& path, const model::Model& model,
+                                 const ComputeOptions& choice) {
+  backend::Explanation e;
+  e.model = path;
+  e.quantization = model.has_tensors() ? model.weights.quantization : std::string();
+  e.shapes = model::matrix_shapes(model.weights);
+  e.threads = thread_count(choice);
+  e.input = policy_input(registry, choice, model);
+  return e;
+}
 
 int backends_command(const BackendsOptions& options) {
   backend::DiscoveryOptions discovery = discovery_options(options.plugins);

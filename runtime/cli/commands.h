@@ -13,6 +13,8 @@ int run_command(const RunOptions& options);
 int benchmark_command(const BenchmarkOptions& options);
 int analyze_command(const AnalyzeOptions& options);
 int backends_command(const BackendsOptions& options);
+int validate_command(const ValidateOptions& options);
+int inspect_command(const InspectOptions& options);
 int tokenize_command(const TokenizeOptions& options);
 int detokenize_command(const DetokenizeOptions& options);
 int version_command(const VersionOptions& options);
@@ -31,6 +33,9 @@ backend::PolicyInput policy_input(const backend::Registry& registry, const Compu
 // The JSON for the mock's open(): its mode, tier and faults.
 std::string mock_device_options(const MockOptions& mock);
 model::HeadMode head_mode(HeadChoice choice);
+// What "backends explain" and "inspect" say of a model.
+backend::Explanation explanation(const backend::Registry& registry, const std::string& path, const model::Model& model,
+                                 const ComputeOptions& choice);
 // What version_command() prints.
 benchmark::BuildInfo build_info();
 uint32_t thread_count(const ComputeOptions& options);

@@ -17,6 +17,8 @@ struct Dispatch {
   int operator()(const BenchmarkOptions& o) const { return benchmark_command(o); }
   int operator()(const AnalyzeOptions& o) const { return analyze_command(o); }
   int operator()(const BackendsOptions& o) const { return backends_command(o); }
+  int operator()(const ValidateOptions& o) const { return validate_command(o); }
+  int operator()(const InspectOptions& o) const { return inspect_command(o); }
   int operator()(const TokenizeOptions& o) const { return tokenize_command(o); }
   int operator()(const DetokenizeOptions& o) const { return detokenize_command(o); }
   int operator()(const VersionOptions& o) const { return version_command(o); }

@@ -10,14 +10,15 @@ namespace bitnet::cli {
 namespace {
 
 constexpr unsigned kText = kRun | kTokenize;
-constexpr unsigned kModel = kRun | kBenchmark | kTokenize | kDetokenize;
-constexpr unsigned kTokenizers = kRun | kTokenize | kDetokenize;
+constexpr unsigned kModel = kRun | kBenchmark | kTokenize | kDetokenize | kValidate | kInspect;
+constexpr unsigned kTokenizers = kRun | kTokenize | kDetokenize | kValidate;
 constexpr unsigned kCompute = kRun | kBenchmark;
 constexpr unsigned kListing = kRun | kBackends;
-constexpr unsigned kPlugins = kRun | kBenchmark | kBackends;
-constexpr unsigned kChoice = kRun | kBenchmark | kBackends;  // which backend: of backends only for explain
-constexpr unsigned kReports = kRun | kBenchmark | kAnalyze | kBackends | kTokenize | kDetokenize | kVersion;
-constexpr unsigned kJson = kRun | kBenchmark | kBackends | kTokenize | kDetokenize | kVersion;
+constexpr unsigned kPlugins = kRun | kBenchmark | kBackends | kInspect;
+constexpr unsigned kChoice = kRun | kBenchmark | kBackends | kInspect;  // which backend: of backends only for explain
+constexpr unsigned kReports =
+    kRun | kBenchmark | kAnalyze | kBackends | kTokenize | kDetokenize | kValidate | kInspect | kVersion;
+constexpr unsigned kJson = kRun | kBenchmark | kBackends | kTokenize | kDetokenize | kValidate | kInspect | kVersion;
 constexpr unsigned kAll = kReports | kHelp;
 constexpr double kInt32 = 2147483647;
 
@@ -26,6 +27,8 @@ constexpr CommandRow kCommands[] = {
     {"benchmark", "bench", kBenchmark, "speed of backends on a model, beside what the machine could do"},
     {"analyze-performance", "", kAnalyze, "compares results of benchmark with a baseline: exit 6 when something got slower"},
     {"backends", "plugins", kBackends, "the plugins found, with verdict and reason; explain MODEL: who would run it and why"},
+    {"validate", "", kValidate, "checks a model file without running it: exit 3 when something is wrong"},
+    {"inspect", "", kInspect, "what a model file holds: keys, tensors, statistics, memory, who would run it"},
     {"tokenize", "", kTokenize, "text to token ids"},
     {"detokenize", "", kDetokenize, "token ids to text"},
     {"version", "", kVersion, "version, commit, compiler, plugin interface"},
@@ -33,9 +36,8 @@ constexpr CommandRow kCommands[] = {
 };
 
 constexpr std::string_view kLaterCommands[] = {
-    "chat",    "serve",       "server",   "pull",    "list",       "ls",  "show",       "rm",
-    "verify",  "prune",       "validate", "inspect", "perplexity", "ppl", "score",      "crossval",
-    "compare", "quant-check", "batch",    "convert", "doctor",     "env", "completion",
+    "chat", "serve", "server",   "pull",    "list",        "ls",    "show",    "rm",     "verify", "prune",      "perplexity",
+    "ppl",  "score", "crossval", "compare", "quant-check", "batch", "convert", "doctor", "env",    "completion",
 };
 
 using K = ValueKind;
@@ -71,6 +73,9 @@ constexpr OptionRow kReadyRows[] = {
     {.name = "no-conversation", .dashes = "-no-cnv", .commands = kRun,
      .help = "one prompt, one answer; this version has nothing else"},
     {.name = "check-tensors", .commands = kRun, .help = "scan all weights for NaN, infinity and illegal codes before use"},
+    {.name = "strict", .commands = kValidate, .everyday = true, .help = "warnings are errors"},
+    {.name = "no-statistics", .commands = kInspect, .everyday = true,
+     .help = "do not decode the tensors: keys, shapes and sizes only"},
     {.name = "strict-tokenizers", .commands = kTokenizers, .environment = "BITNET_STRICT_TOKENIZERS",
      .help = "doubts about the tokenizer (guessed pre-tokenizer, missing roles) are errors"},
 
@@ -117,7 +122,7 @@ constexpr OptionRow kReadyRows[] = {
     {.name = "update", .commands = kAnalyze, .group = G::kBenchmark, .everyday = true,
      .help = "if nothing got worse, keep the better of old and new as the baseline"},
     {.name = "format", .kind = K::kChoice, .value_name = "FORMAT", .choices = "text json junit", .default_text = "text",
-     .commands = kAnalyze, .group = G::kBenchmark, .everyday = true,
+     .commands = kAnalyze | kValidate, .group = G::kBenchmark, .everyday = true,
      .help = "of the report: text, json, junit"},
 
     // Compute

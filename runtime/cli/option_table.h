@@ -23,6 +23,8 @@ enum Command : unsigned {
   kHelp = 32,
   kBenchmark = 64,
   kAnalyze = 128,
+  kValidate = 256,
+  kInspect = 512,
 };
 
 struct CommandRow {

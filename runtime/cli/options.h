@@ -176,6 +176,22 @@ struct AnalyzeOptions {
   OutputOptions output;
 };
 
+struct ValidateOptions {
+  std::optional<std::string> model;
+  bool strict = false;  // warnings are errors
+  bool strict_tokenizers = false;
+  ReportFormat format = ReportFormat::kText;
+  OutputOptions output;
+};
+
+struct InspectOptions {
+  std::optional<std::string> model;
+  bool statistics = true;  // decode the tensors
+  ComputeOptions choice;   // as of `backends explain`
+  PluginOptions plugins;
+  OutputOptions output;
+};
+
 struct TokenizeOptions {
   std::optional<std::string> model;
   Prompt text;  // never kNone or kIds
@@ -202,8 +218,8 @@ struct HelpOptions {
 };
 
 struct ParsedCommand {
-  std::variant<RunOptions, BenchmarkOptions, AnalyzeOptions, BackendsOptions, TokenizeOptions, DetokenizeOptions,
-               VersionOptions, HelpOptions>
+  std::variant<RunOptions, BenchmarkOptions, AnalyzeOptions, BackendsOptions, ValidateOptions, InspectOptions, TokenizeOptions,
+               DetokenizeOptions, VersionOptions, HelpOptions>
       command;
   std::vector<Setting> settings;      // every option of the command, in the table's order; empty for help
   std::vector<std::string> warnings;  // for the log, before the command runs

@@ -281,12 +281,28 @@ void refuse_choice(const Settings& settings) {
   }
 }
 
-// The words behind "explain": the model, or none for the default model.
+// The model as the word behind a command; none for the default model.
+std::optional<std::string> model_operand(std::span<const std::string> words, const char* command) {
+  if (words.empty()) return std::nullopt;
+  if (words.front().empty()) fail(ErrorKind::kUsage, "{}: expected a model file, found nothing", command);
+  refuse_operands(words.subspan(1));
+  return words.front();
+}
+
+// The same, or -m.
+std::optional<std::string> model_operand_or_option(std::span<const std::string> words, const Settings& settings,
+                                                   const char* command) {
+  const std::optional<std::string> word = model_operand(words, command);
+  if (word && settings.of("model").source == Source::kFlag) {
+    fail(ErrorKind::kUsage, "two models, {} and '{}': give one", settings.where("model"), printable(*word));
+  }
+  return word ? word : model_of(settings);
+}
+
+// The words behind "explain".
 void fill_explain(std::span<const std::string> words, const Settings& settings, ParsedCommand& parsed, BackendsOptions& out) {
   out.explain = true;
-  if (!words.empty()) out.model = words.front();
-  if (out.model && out.model->empty()) fail(ErrorKind::kUsage, "backends explain: expected a model file, found nothing");
-  if (words.size() > 1) refuse_operands(words.subspan(1));
+  out.model = model_operand(words, "backends explain");
   for (const char* name : {"list-backends", "list-devices"}) {
     if (settings.flag(name)) fail(ErrorKind::kUsage, "{} cannot be used with 'backends explain'", settings.where(name));
   }
@@ -307,6 +323,33 @@ BackendsOptions backends_options(const Settings& settings, std::span<const std::
     settings.flag("list-backends");  // read for its errors: it only confirms the default
     out.list_devices = settings.flag("list-devices");
   }
+  out.plugins = plugin_options(settings, environment, parsed.warnings);
+  out.output = output_options(settings);
+  return out;
+}
+
+ReportFormat report_format(const Settings& settings) {
+  const std::string& word = settings.choice("format");
+  return word == "json" ? ReportFormat::kJson : word == "junit" ? ReportFormat::kJUnit : ReportFormat::kText;
+}
+
+ValidateOptions validate_options(const Settings& settings, std::span<const std::string> words) {
+  ValidateOptions out;
+  out.model = model_operand_or_option(words, settings, "validate");
+  out.strict = settings.flag("strict");
+  out.strict_tokenizers = settings.flag("strict-tokenizers");
+  out.output = output_options(settings);
+  out.format = out.output.json ? ReportFormat::kJson : report_format(settings);
+  return out;
+}
+
+InspectOptions inspect_options(const Settings& settings, std::span<const std::string> words, const Environment& environment,
+                               ParsedCommand& parsed) {
+  InspectOptions out;
+  out.model = model_operand_or_option(words, settings, "inspect");
+  out.statistics = !settings.flag("no-statistics");
+  out.choice = choice_options(settings, parsed);
+  out.choice.threads = static_cast<int>(settings.integer("threads"));
   out.plugins = plugin_options(settings, environment, parsed.warnings);
   out.output = output_options(settings);
   return out;
@@ -396,6 +439,12 @@ void fill_command(ParsedCommand& parsed, Command command, bool infer, std::span<
       break;
     case kBackends:
       parsed.command = backends_options(settings, words, environment, parsed);
+      break;
+    case kValidate:
+      parsed.command = validate_options(settings, words);
+      break;
+    case kInspect:
+      parsed.command = inspect_options(settings, words, environment, parsed);
       break;
     case kTokenize:
       parsed.command = tokenize_options(settings, words, parsed);

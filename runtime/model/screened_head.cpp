@@ -28,10 +28,12 @@ using RowValues = std::array<float*, 2>;  // scales [rows], coefficients [rows]
 
 uint64_t stored_row_bytes(const bn_tensor& head) { return bn::kit::dense_row_bytes(head.dtype, head.cols); }
 
+bool is_plain(uint32_t dtype) { return dtype == BN_DT_F16 || dtype == BN_DT_BF16 || dtype == BN_DT_F32; }
+
 // Empty, or why the head is used as it is stored.
 std::string refusal(const bn_tensor& head, HeadMode mode, const backend::Ops& ops) {
   if (mode == HeadMode::kFull) return "no copy is wanted";
-  if (head.dtype != BN_DT_F16 && head.dtype != BN_DT_BF16 && head.dtype != BN_DT_F32) return "it is stored in small blocks";
+  if (!is_plain(head.dtype)) return "it is stored in small blocks";
   if (ops.table().numerics != BN_EXACT_1) return "the backend is not exact";
   if (head.cols > BN_K_MAX) return fmt::format("rows of {} columns, the bound is proven for {}", head.cols, BN_K_MAX);
   if (mode == HeadMode::kScreened) return {};
@@ -79,7 +81,7 @@ void describe(ScreenedHead& head, const void* codes, const float* scales, const 
   head.screen.bytes = static_cast<uint64_t>(rows) * cols;
   head.screen.flags = BN_TENSOR_PERSISTENT;
   head.coefficients = coefficients;
-  head.bytes = head.screen.bytes + 8ull * rows;
+  head.bytes = screen_bytes(rows, cols);
   const float largest = *std::max_element(scales, scales + rows);
   head.absolute = screening_absolute(cols, largest);
   head.limit = screening_limit(cols, largest);
@@ -174,6 +176,10 @@ bool multiplies_rightly(const bn_tensor& w, const backend::Ops& ops) {
 }
 
 }  // namespace
+
+bool screen_pays_off(uint32_t dtype, uint64_t stored_bytes) { return is_plain(dtype) && stored_bytes >= kLarge; }
+
+uint64_t screen_bytes(uint64_t rows, uint64_t cols) { return rows * cols + 8 * rows; }
 
 std::unique_ptr<ScreenedHead> screen_head(const bn_tensor& head, const gguf::File* file, HeadMode mode, backend::Ops& ops,
                                           store::PrepackCache* cache) {

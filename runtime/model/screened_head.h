@@ -42,6 +42,11 @@ struct ScreenedHead {
 std::unique_ptr<ScreenedHead> screen_head(const bn_tensor& head, const gguf::File* file, HeadMode mode, backend::Ops& ops,
                                           store::PrepackCache* cache);
 
+// Whether HeadMode::kAuto makes a copy of a head of this type (BN_DT_*) and size, where the backend can use one; its size in
+// bytes.
+bool screen_pays_off(uint32_t dtype, uint64_t stored_bytes);
+uint64_t screen_bytes(uint64_t rows, uint64_t cols);
+
 // What stands for the plugin in the cache's keys: the copy is the same for all of them. The version changes with
 // row_screen.cpp.
 inline constexpr const char* kScreenedHeadMaker = "org.bitnet-run.screened-head";

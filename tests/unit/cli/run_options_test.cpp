@@ -136,7 +136,7 @@ TEST(Run, StrayArguments) {
 }
 
 TEST(Run, LaterCommandsAreNotPrompts) {
-  for (const char* word : {"serve", "chat", "pull", "list", "ls", "score", "validate", "doctor", "completion", "quant-check"}) {
+  for (const char* word : {"serve", "chat", "pull", "list", "ls", "score", "doctor", "completion", "quant-check"}) {
     EXPECT_EQ(refusal({word}), "'" + std::string(word) + "' is not part of this version yet");
     EXPECT_EQ(refusal({word, "--help"}), "'" + std::string(word) + "' is not part of this version yet");
   }
