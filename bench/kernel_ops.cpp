@@ -300,17 +300,19 @@ void register_ops(const Plugin& p, const Ceilings& ceilings) {
     uint32_t rows, cols;
   } matrices[] = {{"qkv", 3840, kWidth}, {"o", kWidth, kWidth}, {"gate_up", kFfn, kWidth}, {"down", kWidth, kFfn}};
   add("dispatch", [=](auto& s) { bench_matmul(s, p, ceilings, kWidth, kWidth, 1, Rows::kNone); });
-  for (const uint32_t m : {1u, 10u, 50u, 100u, 200u, kLongPrompt}) {  // a token; the prompts of AC10; one of llama-bench
+  // A token; a token and guesses; the prompts of AC10; one of llama-bench.
+  for (const uint32_t m : {1u, 2u, 4u, 8u, 16u, 10u, 50u, 100u, 200u, kLongPrompt}) {
     for (const auto& w : matrices) {
       add(fmt::format("matmul_{}/m:{}", w.name, m), [=](auto& s) { bench_matmul(s, p, ceilings, w.rows, w.cols, m); });
     }
   }
-  for (const uint32_t m : {1u, kLongPrompt}) {
+  for (const uint32_t m : {1u, 2u, 4u, 8u, 16u, kLongPrompt}) {
     const std::string tokens = "/m:" + std::to_string(m);
     const bn_kernels_v1* t = p.table;
-    const uint32_t head_rows = m == 1 ? kVocabulary : 2048;  // all rows at 512 tokens would take minutes
+    const uint32_t head_rows = m < kLongPrompt ? kVocabulary : 2048;  // all rows at 512 tokens would take minutes
     if (t->dense) add("head_f16" + tokens, [=](auto& s) { bench_dense(s, p, ceilings, BN_DT_F16, head_rows, m); });
     if (t->dense) add("head_i8" + tokens, [=](auto& s) { bench_dense(s, p, ceilings, BN_DT_I8_ROW, head_rows, m); });
+    if (m != 1 && m != kLongPrompt) continue;
     if (t->norm) add("norm_2560" + tokens, [=](auto& s) { bench_norm(s, p, kWidth, m); });
     if (t->norm) add("norm_6912" + tokens, [=](auto& s) { bench_norm(s, p, kFfn, m); });
     if (t->rope) add("rope_halves" + tokens, [=](auto& s) { bench_rope(s, p, BN_ROPE_HALVES, m); });
