@@ -137,11 +137,13 @@ class ModelWriter {
     const float scale = f16_value(deviation * (0.8f + 0.4f * random.uniform()));
     // Rows that make whole groups of I2_S together; the writer has checked that the tensor is made of such pieces.
     const uint64_t rows = 128 / std::gcd(uint64_t{128}, tensor.columns);
+    const bool zero = model_.memoryless && tensor.name.ends_with("attn_output.weight");
     codes_.resize(rows * tensor.columns);
     bytes_.resize(codes_.size() + 64 * rows);  // no format takes more
     for (uint64_t r = 0; r < tensor.rows; r += rows) {
       const uint64_t n = std::min(rows, tensor.rows - r);
       draw_codes(random, n * tensor.columns, codes_.data());
+      if (zero) std::fill(codes_.begin(), codes_.end(), uint8_t{1});
       writer_.write(bytes_.data(), pack_codes(model_.ternary, codes_.data(), n, tensor.columns, scale, bytes_.data()));
     }
     if (model_.ternary != Type::kI2_S) return;

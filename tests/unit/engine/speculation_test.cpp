@@ -86,11 +86,25 @@ TEST(PromptLookup, AContinuationGoesRoundAtTheEndOfTheText) {
   for (uint32_t i = 0; i < 9; ++i) EXPECT_EQ(followed_by(text, next, i), static_cast<int32_t>(i % 3 + 1));
 }
 
-// Steps of one second, batches of 1 + 0.2 (n - 1), text from a function of the position.
+// A machine on which a step takes a second and every further token of a batch `slope`, unless other work disturbs it.
+struct Machine {
+  double slope;
+  double disturbance = 0;  // how much longer a step or batch takes on average, each differently
+  std::mt19937 random{11};
+
+  double seconds(size_t guesses) {
+    const double alone = 1 + slope * static_cast<double>(guesses);
+    if (disturbance == 0) return alone;
+    return alone * (1 + std::exponential_distribution(1 / disturbance)(random));
+  }
+};
+
+// n tokens behind `text`: next(text, draft) says what comes, draft: the guesses of this step. guessed: seconds that it takes on
+// the undisturbed machine; one by one n.
 template <class Next>
-SpeculationCounts generate(Text text, size_t n, double slope, Next&& next, double& seconds) {
+SpeculationCounts generate(Text text, size_t n, Machine machine, Next&& next, double& guessed) {
   Speculation speculation(0, 15, 8192);
-  seconds = 0;
+  guessed = 0;
   for (size_t end = text.size() + n; text.size() < end;) {
     const Text draft = [&] {
       const auto guesses = speculation.draft(text, static_cast<uint32_t>(end - text.size() - 1));
@@ -98,14 +112,85 @@ SpeculationCounts generate(Text text, size_t n, double slope, Next&& next, doubl
     }();
     const size_t before = text.size();
     for (size_t row = 0; row <= draft.size(); ++row) {
-      text.push_back(next(text.size()));
+      text.push_back(next(text, row == 0 ? draft : Text{}));
       if (row < draft.size() && text.back() != draft[row]) break;
     }
-    const double took = 1 + slope * static_cast<double>(draft.size());
-    speculation.saw(std::span(text).subspan(before), took);
-    seconds += took;
+    speculation.saw(std::span(text).subspan(before), machine.seconds(draft.size()));
+    guessed += 1 + machine.slope * static_cast<double>(draft.size());
   }
   return speculation.counts();
+}
+
+template <class Next>
+SpeculationCounts generate(Text text, size_t n, double slope, Next&& next, double& seconds) {
+  const auto at = [&](const Text& so_far, const Text&) { return next(so_far.size()); };
+  return generate(std::move(text), n, Machine{slope}, at, seconds);
+}
+
+Text drawn(size_t n, uint32_t vocabulary, uint32_t seed) {
+  std::mt19937 random(seed);
+  Text text(n);
+  for (int32_t& token : text) token = static_cast<int32_t>(random() % vocabulary);
+  return text;
+}
+
+// What is cheap on a machine that reads weights for a long time: with 2B-4T and two threads of a Zen 5 about this.
+constexpr double kCheap = 0.3;
+
+TEST(Speculation, ACopyOfThePromptTakesHalfTheTime) {
+  const Text prompt = drawn(250, 100000, 3);
+  Text start = prompt;
+  start.push_back(prompt[0]);
+  double seconds = 0;
+  const SpeculationCounts counts = generate(
+      start, 200, kCheap, [&](size_t at) { return prompt[at % 250]; }, seconds);
+  EXPECT_GT(200 / seconds, 2.0);
+  EXPECT_GT(counts.accepted, 140u);
+  EXPECT_EQ(counts.accepted, counts.drafted);
+}
+
+// Every 16th token is not that of the prompt.
+TEST(Speculation, AnEditedPromptTakesHalfTheTimeAlsoOnABusyMachine) {
+  const Text prompt = drawn(600, 100000, 3);
+  const auto edited = [&](const Text& text, const Text&) {
+    const size_t at = text.size() % 600;
+    return at % 16 == 7 ? prompt[at] + 1 : prompt[at];
+  };
+  for (const double disturbance : {0.0, 0.1, 0.5}) {
+    double seconds = 0;
+    const SpeculationCounts counts = generate(prompt, 500, Machine{0.15, disturbance}, edited, seconds);
+    EXPECT_GT(500 / seconds, 2.0) << "disturbance " << disturbance;
+    EXPECT_GT(counts.accepted * 100, counts.drafted * 50);
+  }
+}
+
+TEST(Speculation, ATextThatBreaksOffWhereverItIsGuessedLosesLittle) {
+  for (const double slope : {kCheap, 1.0, 1.3}) {
+    for (const double disturbance : {0.0, 0.5}) {
+      const Text prompt = drawn(100, 100000, 3);
+      int32_t other = 100000;
+      const auto malicious = [&](const Text& text, const Text& draft) {
+        return draft.empty() ? prompt[text.size() % 100] : ++other;
+      };
+      double seconds = 0;
+      generate(prompt, 1000, Machine{slope, disturbance}, malicious, seconds);
+      EXPECT_LT(seconds, 1030) << "slope " << slope << ", disturbance " << disturbance;
+    }
+  }
+}
+
+TEST(Speculation, QuotesThatEndSoonLoseLittle) {
+  for (const size_t length : {2u, 3u, 5u, 9u, 20u, 50u}) {
+    for (const double slope : {kCheap, 0.6, 1.0, 1.3}) {
+      std::mt19937 random(7);
+      const auto quoting = [&](size_t position) {
+        return position % length == 0 ? static_cast<int32_t>(random() % 5) : static_cast<int32_t>(position % length);
+      };
+      double seconds = 0;
+      generate({}, 1000, slope, quoting, seconds);
+      EXPECT_LT(seconds, 1030) << "length " << length << ", slope " << slope;
+    }
+  }
 }
 
 TEST(Speculation, APassageThatComesAgainIsGuessed) {
