@@ -59,7 +59,8 @@ std::optional<Request> parse(int argc, char** argv) {
   add("layers", po::value(&layers), "layers instead of the shape's");
   add("vocab", po::value(&vocab), "tokens instead of the shape's");
   add("memoryless", po::bool_switch(&request.model.memoryless),
-      "the next token depends on the newest alone, at the same cost: greedy text repeats a prompt made of it (bench/lookup.py)");
+      "the next token depends on the newest alone, at the same cost: greedy text repeats a prompt made of it "
+      "(bench/lookup.py)");
   add("sparse-pad", po::value(&pad_gb), "a hole of so many GB behind the embeddings; takes no disk space");
   po::variables_map values;
   po::store(po::parse_command_line(argc, argv, options), values);

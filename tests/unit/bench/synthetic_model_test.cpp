@@ -242,5 +242,20 @@ TEST(MakeModel, RefusesInOneLineWhatItDoesNotKnow) {
   }
 }
 
+TEST(SyntheticModel, AMemorylessOneSaysTheSameBehindTheSameToken) {
+  TempFolder folder;
+  SyntheticModel model = tiny();
+  const auto last_row = [&](const std::string& name, const std::vector<int32_t>& tokens) {
+    const std::vector<float> all = logits_of(folder / name, "cpu_portable", tokens);
+    return std::vector<float>(all.end() - model.shape.n_vocab, all.end());
+  };
+  write_model(model, folder / "with.gguf");
+  model.memoryless = true;
+  write_model(model, folder / "without.gguf");
+  EXPECT_TRUE(same_bits(last_row("without.gguf", {5, 90, 33, 7}), last_row("without.gguf", {7})));
+  EXPECT_FALSE(same_bits(last_row("without.gguf", {5, 90, 33, 7}), last_row("without.gguf", {5, 90, 7, 33})));
+  EXPECT_FALSE(same_bits(last_row("with.gguf", {5, 90, 33, 7}), last_row("with.gguf", {7})));
+}
+
 }  // namespace
 }  // namespace bitnet::bench
