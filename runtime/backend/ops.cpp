@@ -10,6 +10,18 @@
 namespace bitnet::backend {
 namespace {
 
+// f(number of the run, its first, last token + 1) for the parts of rows [t0, t1) that belong to each run.
+template <class F>
+bn_status each_run(std::span<const Run> runs, uint32_t t0, uint32_t t1, F&& f) {
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const Run& run = runs[i];
+    const uint32_t begin = std::max(t0, run.row), end = std::min(t1, run.row + run.n);
+    if (begin >= end) continue;
+    if (const bn_status status = f(i, begin - run.row, end - run.row); status != BN_OK) return status;
+  }
+  return BN_OK;
+}
+
 // The plugin's table; optional ops it lacks or does not know of are the portable ones.
 bn_kernels_v1 complete(const bn_kernels_v1* plugin) {
   const bn_kernels_v1* portable = bn_portable_kernels();
@@ -73,13 +85,17 @@ void Ops::embed(uint32_t member, const char* name, Activations y, const bn_tenso
 }
 
 void Ops::rms_norm(uint32_t member, const char* name, Activations y, Activations x, const float* gain, uint32_t n, float eps,
-                   uint32_t row0) {
-  const bn_norm args{
-      sizeof(bn_norm), n,       eps,     x.stride, y.stride, 0, x.data + static_cast<uint64_t>(row0) * x.stride, gain,
-      y.data,          nullptr, nullptr, nullptr};
-  const uint32_t rows = n_tokens_ - row0;
-  run(member, name, rows, 1, rows == 1,
-      [&](uint32_t v0, uint32_t v1, void* scratch) { return table_.norm(device_, &args, v0, v1, scratch); });
+                   std::span<const uint32_t> rows) {
+  const uint32_t n_rows = static_cast<uint32_t>(rows.size());
+  run(member, name, n_rows, 1, n_rows == 1, [&](uint32_t v0, uint32_t v1, void* scratch) {
+    bn_norm args{sizeof(bn_norm), n, eps, x.stride, y.stride, 0, nullptr, gain, nullptr, nullptr, nullptr, nullptr};
+    for (uint32_t v = v0; v < v1; ++v) {
+      args.x = x.data + static_cast<uint64_t>(rows[v]) * x.stride;
+      args.y = y.data + static_cast<uint64_t>(v) * y.stride;
+      if (const bn_status status = table_.norm(device_, &args, 0, 1, scratch); status != BN_OK) return status;
+    }
+    return bn_status{BN_OK};
+  });
 }
 
 void Ops::quantize(uint32_t member, const char* name, Quantized y, Activations x, const float* gain, uint32_t n, float eps) {
@@ -102,22 +118,35 @@ void Ops::bit_linear(uint32_t member, Quantized x, std::initializer_list<LinearC
   team_.barrier();
 }
 
-void Ops::rope(uint32_t member, const char* name, Activations x, bn_rope args) {
+void Ops::rope(uint32_t member, const char* name, Activations x, bn_rope args, std::span<const Run> runs) {
   args.struct_size = sizeof args;
-  args.x = x.data;
   args.x_stride = x.stride;
   run_grid(member, name, args.n_heads, 1, args.head_dim,
            [&](uint32_t t0, uint32_t t1, uint32_t h0, uint32_t h1, void* scratch) {
-             return table_.rope(device_, &args, t0, t1, h0, h1, scratch);
+             return each_run(runs, t0, t1, [&](size_t i, uint32_t begin, uint32_t end) {
+               bn_rope one = args;
+               one.pos0 = runs[i].position;
+               one.x = x.data + static_cast<uint64_t>(runs[i].row) * x.stride;
+               return table_.rope(device_, &one, begin, end, h0, h1, scratch);
+             });
            });
 }
 
-void Ops::attention(uint32_t member, const char* name, const bn_attn& args) {
+void Ops::attention(uint32_t member, const char* name, const bn_attn& args, std::span<const Run> runs, const Pages* pages) {
   // One unit is the query heads of one KV head: they share its keys and values.
   const uint32_t group = args.n_heads / args.n_kv_heads;
-  run_grid(member, name, args.n_heads, group, args.head_dim * (args.pos0 + n_tokens_),
+  uint32_t longest = 0;
+  for (const Run& run : runs) longest = std::max(longest, run.position + run.n);
+  run_grid(member, name, args.n_heads, group, args.head_dim * longest,
            [&](uint32_t t0, uint32_t t1, uint32_t h0, uint32_t h1, void* scratch) {
-             return table_.attention(device_, &args, t0, t1, h0, h1, scratch);
+             return each_run(runs, t0, t1, [&](size_t i, uint32_t begin, uint32_t end) {
+               bn_attn one = args;
+               one.pos0 = runs[i].position;
+               one.q = args.q + static_cast<uint64_t>(runs[i].row) * args.q_stride;
+               one.y = args.y + static_cast<uint64_t>(runs[i].row) * args.y_stride;
+               one.k = pages[i].k, one.v = pages[i].v;
+               return table_.attention(device_, &one, begin, end, h0, h1, scratch);
+             });
            });
 }
 

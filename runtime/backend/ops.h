@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "backend/pulse.h"
@@ -41,6 +42,18 @@ struct Quantized {  // int8 [T][stride] with one scale and one sum per token
   uint32_t stride = 0;
 };
 
+// Rows of a batch that are tokens at consecutive positions of one sequence.
+struct Run {
+  uint32_t row = 0, n = 0;  // the first, how many
+  uint32_t position = 0;    // of the first
+};
+
+// Keys and values of one sequence in one layer, as bn_attn wants them.
+struct Pages {
+  const void* const* k = nullptr;
+  const void* const* v = nullptr;
+};
+
 class Ops {
  public:
   // table: the plugin's; the ops it leaves out come from the SDK's portable kernels. Pointers must outlive the object.
@@ -62,9 +75,9 @@ class Ops {
 
   // --- inside a region; `member` is the caller's number in the team
   void embed(uint32_t member, const char* name, Activations y, const bn_tensor& table, const int32_t* tokens, float scale);
-  // y = RMSNorm(x)*gain as float; rows [row0, T) of x go to rows 0.. of y.
+  // y = RMSNorm(x)*gain as float; row rows[i] of x goes to row i of y.
   void rms_norm(uint32_t member, const char* name, Activations y, Activations x, const float* gain, uint32_t n, float eps,
-                uint32_t row0);
+                std::span<const uint32_t> rows);
   // int8 codes of RMSNorm(x)*gain, or of x itself when gain is null.
   void quantize(uint32_t member, const char* name, Quantized y, Activations x, const float* gain, uint32_t n, float eps);
   struct LinearCall {
@@ -72,8 +85,10 @@ class Ops {
     Activations y;
   };
   void bit_linear(uint32_t member, Quantized x, std::initializer_list<LinearCall> calls);
-  void rope(uint32_t member, const char* name, Activations x, bn_rope args);  // args: all but x and x_stride
-  void attention(uint32_t member, const char* name, const bn_attn& args);
+  // Both: runs cover the batch in order, one per sequence. args: all but x, x_stride and pos0.
+  void rope(uint32_t member, const char* name, Activations x, bn_rope args, std::span<const Run> runs);
+  // args: all but pos0, k and v; pages: [runs].
+  void attention(uint32_t member, const char* name, const bn_attn& args, std::span<const Run> runs, const Pages* pages);
   void glu(uint32_t member, const char* name, Activations y, Activations gate, Activations up, uint32_t act, uint32_t n);
   void add(uint32_t member, const char* name, Activations x, Activations y, uint32_t n);  // x += y
   // logits [rows][stride] = head * x for rows tokens of x.

@@ -44,7 +44,8 @@ ComposedEngine::ComposedEngine(backend::OpenDevice device, const model::Model& m
       weights_(timed(info_.pack_seconds, [&] { return prepare(model.weights, ops_, caches.weights(), pulse); })),
       head_(timed(info_.pack_seconds,
                   [&] { return screen_head(model.weights.output, &model.file, options.head, ops_, caches.head()); })),
-      graph_(model.config, model.weights, weights_, ops_, options.n_ctx, options.max_batch, options.kv_dtype, head_.get()) {
+      graph_(model.config, model.weights, weights_, ops_, options.n_ctx, options.max_batch, head_.get()),
+      kv_(model.config.arch, options.kv_dtype) {
   info_.n_native = weights_.n_native;
   info_.n_packed = weights_.n_packed;
   info_.n_converted = weights_.n_converted;
@@ -68,7 +69,8 @@ void ComposedEngine::process(std::span<const int32_t> tokens, uint32_t position,
     // Rows wanted in this step, counted from its first token.
     const uint32_t row = first_row > begin ? std::min(first_row - begin, count) : 0;
     float* out = row == count ? nullptr : logits + static_cast<uint64_t>(begin + row - first_row) * n_vocab();
-    const bn_status status = graph_.step({tokens.data() + begin, count, position + begin, row, out, best_k}, &pulse);
+    const model::Part part{&kv_, tokens.data() + begin, count, position + begin, row};
+    const bn_status status = graph_.step({{&part, 1}, out, best_k}, &pulse);
     if (status != BN_OK) {
       throw backend::BackendError(status, fmt::format("{} in op {}", backend::status_name(status), graph_.failed_op()));
     }
@@ -90,14 +92,14 @@ void ComposedEngine::take_best(const Output& output, uint32_t row, uint32_t n, c
   }
 }
 
-uint64_t ComposedEngine::kv_bytes(uint32_t n_tokens) const { return graph_.kv().interchange_bytes(n_tokens); }
+uint64_t ComposedEngine::kv_bytes(uint32_t n_tokens) const { return kv_.interchange_bytes(n_tokens); }
 
-void ComposedEngine::read_kv(uint32_t pos0, uint32_t pos1, void* dst) { graph_.kv().read(pos0, pos1, dst); }
+void ComposedEngine::read_kv(uint32_t pos0, uint32_t pos1, void* dst) { kv_.read(pos0, pos1, dst); }
 
 void ComposedEngine::place_kv(uint32_t position, std::span<const int32_t> tokens, const void* src) {
   const uint32_t end = position + static_cast<uint32_t>(tokens.size());
-  graph_.kv().reserve(end);
-  graph_.kv().write(position, end, src);
+  kv_.reserve(end);
+  kv_.write(position, end, src);
 }
 
 }  // namespace bitnet::engine

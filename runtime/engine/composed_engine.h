@@ -32,7 +32,7 @@ class ComposedEngine final : public Engine {
 
   uint64_t kv_bytes(uint32_t n_tokens) const override;
   void read_kv(uint32_t pos0, uint32_t pos1, void* dst) override;
-  uint64_t kv_bytes_used() const override { return graph_.kv_bytes(); }
+  uint64_t kv_bytes_used() const override { return kv_.bytes(); }
 
  private:
   void process(std::span<const int32_t> tokens, uint32_t position, const Output* output, Pulse& pulse) override;
@@ -47,6 +47,7 @@ class ComposedEngine final : public Engine {
   model::BackendWeights weights_;
   std::unique_ptr<model::ScreenedHead> head_;  // null: used as stored
   model::Graph graph_;
+  model::KvCache kv_;
   std::vector<float> rows_;  // logits that only the best of are wanted of
 };
 

@@ -7,30 +7,35 @@ namespace bitnet::model {
 
 void Graph::forward(uint32_t m, const Step& step) {  // m: the member of the team; everyone runs the same lines
   const bn_arch& arch = config_.arch;
-  const uint32_t D = arch.n_embd, F = arch.n_ff, HD = arch.n_heads * arch.head_dim, T = step.n;
+  const uint32_t D = arch.n_embd, F = arch.n_ff, HD = arch.n_heads * arch.head_dim;
   const float eps = arch.norm_eps;
   const auto gain = [](const Gain& g) { return g.empty() ? nullptr : g.data(); };  // null: quantize without a norm
   bn_rope rope{};
-  rope.kind = arch.rope_kind, rope.head_dim = arch.head_dim, rope.rope_dim = arch.rope_dim, rope.pos0 = step.position;
+  rope.kind = arch.rope_kind, rope.head_dim = arch.head_dim, rope.rope_dim = arch.rope_dim;
   rope.cos = rope_.cosine(), rope.sin = rope_.sine();
 
-  op_.embed(m, "embd", x_, weights_.token_embd, step.tokens, arch.embd_scale);  // x[T,D]
+  const KvCache& any = *step.parts.front().kv;  // the layout is the same for all
+  bn_attn attn{};
+  attn.struct_size = sizeof attn, attn.n_heads = arch.n_heads, attn.n_kv_heads = arch.n_kv_heads;
+  attn.head_dim = arch.head_dim, attn.window = arch.window, attn.scale = arch.attn_scale, attn.kv_dtype = any.dtype();
+  attn.kv_stride_pos = any.stride_position(), attn.kv_stride_head = any.stride_head();
+  attn.q_stride = q_.stride, attn.y_stride = a_.stride, attn.q = q_.data, attn.y = a_.data;
+
+  op_.embed(m, "embd", x_, weights_.token_embd, tokens_.data(), arch.embd_scale);  // x[T,D]
   for (uint32_t n = 0; n < arch.n_layers; ++n) {
     const Layer& w = weights_.layers[n];
     const LinearLayer& l = linears_.layers[n];
 
     op_.quantize(m, "attn_norm", qd_, x_, w.attn_norm.data(), D, eps);            // int8[T,D]
     op_.bit_linear(m, qd_, {{&l.attn_q, q_}, {&l.attn_k, k_}, {&l.attn_v, v_}});  // q[T,H*d] k,v[T,G*d]
-    rope.n_heads = arch.n_heads, op_.rope(m, "attn_q_rope", q_, rope);
-    rope.n_heads = arch.n_kv_heads, op_.rope(m, "attn_k_rope", k_, rope);
+    rope.n_heads = arch.n_heads, op_.rope(m, "attn_q_rope", q_, rope, runs_);
+    rope.n_heads = arch.n_kv_heads, op_.rope(m, "attn_k_rope", k_, rope, runs_);
     op_.each_token(m, "kv_store", [&](uint32_t t) {
-      kv_.store(n, step.position + t, k_.data + static_cast<uint64_t>(t) * k_.stride,
-                v_.data + static_cast<uint64_t>(t) * v_.stride);
+      const uint32_t p = part_of_[t], position = runs_[p].position + t - runs_[p].row;
+      step.parts[p].kv->store(n, position, k_.data + static_cast<uint64_t>(t) * k_.stride,
+                              v_.data + static_cast<uint64_t>(t) * v_.stride);
     });
-    const bn_attn attn{sizeof(bn_attn), arch.n_heads,          arch.n_kv_heads,   arch.head_dim, step.position, arch.window,
-                       kv_.dtype(),     kv_.stride_position(), kv_.stride_head(), q_.stride,     a_.stride,     arch.attn_scale,
-                       q_.data,         kv_.k_pages(n),        kv_.v_pages(n),    a_.data};
-    op_.attention(m, "attn", attn);  // a[T,H*d]
+    op_.attention(m, "attn", attn, runs_, pages_.data() + n * runs_.size());  // a[T,H*d]
     op_.quantize(m, "attn_sub_norm", qh_, a_, gain(w.attn_sub_norm), HD, eps);
     op_.bit_linear(m, qh_, {{&l.attn_output, h_}});  // h[T,D]
     op_.add(m, "attn_residual", x_, h_, D);
@@ -42,26 +47,25 @@ void Graph::forward(uint32_t m, const Step& step) {  // m: the member of the tea
     op_.bit_linear(m, qf_, {{&l.ffn_down, h_}});
     op_.add(m, "ffn_residual", x_, h_, D);
   }
-  if (step.first_row == T) return;
-  op_.rms_norm(m, "output_norm", h_, x_, weights_.output_norm.data(), D, eps, step.first_row);  // h[rows,D]
-  head(m, step);                                                                                // logits[rows,vocab]
+  if (wanted_.empty()) return;
+  op_.rms_norm(m, "output_norm", h_, x_, weights_.output_norm.data(), D, eps, wanted_);  // h[rows,D]
+  head(m, step);                                                                         // logits[rows,vocab]
 }
 
 void Graph::head(uint32_t m, const Step& step) {
-  const uint32_t rows = step.n - step.first_row;
+  const uint32_t rows = static_cast<uint32_t>(wanted_.size());
   if (searched_) return search_->run(m, h_, step.logits);
   if (search_ != nullptr) return search_->run_full(m, h_, step.logits, rows);
   op_.dense(m, "output", {step.logits, config_.arch.n_vocab}, weights_.output, h_, rows);
 }
 
 Graph::Graph(const Config& config, const Weights& weights, const BackendWeights& linears, backend::Ops& ops, uint32_t n_ctx,
-             uint32_t max_batch, uint32_t kv_dtype, const ScreenedHead* head)
+             uint32_t max_batch, const ScreenedHead* head)
     : config_(config),
       weights_(weights),
       linears_(linears),
       op_(ops),
       max_batch_(std::min(max_batch, n_ctx)),
-      kv_(config.arch, kv_dtype),
       rope_(config, weights.rope_factors.empty() ? nullptr : weights.rope_factors.data(), n_ctx),
       search_(head != nullptr ? std::make_unique<BestRows>(*head, ops) : nullptr) {
   const bn_arch& arch = config.arch;
@@ -90,11 +94,28 @@ backend::Activations Graph::activations(uint32_t width) {
   return {memory_.emplace_back(4ull * max_batch_ * stride).as<float>(), stride};
 }
 
+// Where the parts' tokens lie in the step, and room for their keys and values.
+void Graph::lay_out(std::span<const Part> parts) {
+  tokens_.clear(), part_of_.clear(), wanted_.clear(), runs_.clear(), pages_.clear();
+  for (uint32_t p = 0; p < parts.size(); ++p) {
+    const Part& part = parts[p];
+    const uint32_t row = static_cast<uint32_t>(tokens_.size());
+    runs_.push_back({row, part.n, part.position});
+    tokens_.insert(tokens_.end(), part.tokens, part.tokens + part.n);
+    part_of_.resize(tokens_.size(), p);
+    for (uint32_t t = part.first_row; t < part.n; ++t) wanted_.push_back(row + t);
+    part.kv->reserve(part.position + part.n);
+    rope_.reserve(part.position + part.n);
+  }
+  for (uint32_t n = 0; n < config_.arch.n_layers; ++n) {
+    for (const Part& part : parts) pages_.push_back({part.kv->k_pages(n), part.kv->v_pages(n)});
+  }
+}
+
 bn_status Graph::step(const Step& step, backend::Pulse* pulse) {
-  kv_.reserve(step.position + step.n);
-  rope_.reserve(step.position + step.n);
-  op_.begin(step.n, pulse);
-  const uint32_t rows = step.n - step.first_row;
+  lay_out(step.parts);
+  op_.begin(static_cast<uint32_t>(tokens_.size()), pulse);
+  const uint32_t rows = static_cast<uint32_t>(wanted_.size());
   searched_ = rows != 0 && step.best_k != 0 && searches(rows, step.best_k);
   if (searched_) search_->begin(rows, step.best_k);
   if (search_ != nullptr && !searched_ && rows != 0) search_->begin_full();

@@ -1,9 +1,11 @@
 // model/graph.h - the decoder: the one place that knows what a transformer block of these models is.
 //
-// A Graph holds what one sequence needs on one kernels backend: KV cache, RoPE tables, activations. Families differ only by the
-// values of bn_arch. Shapes: T tokens of a step, D n_embd, F n_ff, H*d query heads times head_dim, G*d key/value heads.
-// Errors  step() returns the first status a kernel gave; Error{kNoMemory} from allocations before the step starts.
-// Threads one step at a time; inside, the team of the Ops.
+// A Graph holds what a model needs on one kernels backend: RoPE tables, activations. Keys and values are the sequences'. A step
+// takes tokens of several sequences: the weights are read once for all of them, and only RoPE and attention know whose a token
+// is. What a sequence gets does not depend on the others in its step (exact-1).
+// Families differ only by the values of bn_arch. Shapes: T tokens of a step, of all sequences; D n_embd, F n_ff, H*d query
+// heads times head_dim, G*d key/value heads. Errors  step() returns the first status a kernel gave; Error{kNoMemory} from
+// allocations before the step starts. Threads one step at a time; inside, the team of the Ops.
 #pragma once
 
 #include <cstdint>
@@ -20,20 +22,26 @@
 
 namespace bitnet::model {
 
-struct Step {
+// The next tokens of one sequence.
+struct Part {
+  KvCache* kv;            // the sequence's
   const int32_t* tokens;  // [n]
-  uint32_t n;             // T, at most max_batch
+  uint32_t n;             // at least 1
   uint32_t position;      // of tokens[0]
   uint32_t first_row;     // logits are wanted for tokens [first_row, n); first_row == n: none
-  float* logits;          // [n - first_row][n_vocab]
-  uint32_t best_k = 0;    // not 0: only the k best of each row are wanted, k at most n_vocab. See Graph::best()
+};
+
+struct Step {
+  std::span<const Part> parts;  // of different sequences; T tokens together, at most max_batch
+  float* logits;                // [rows wanted, in the order of the parts][n_vocab]
+  uint32_t best_k = 0;          // not 0: only the k best of each row are wanted, k at most n_vocab. See Graph::best()
 };
 
 class Graph {
  public:
   // References must outlive the object. n_ctx: positions at most; max_batch: tokens of a step at most; head: null: as stored.
   Graph(const Config& config, const Weights& weights, const BackendWeights& linears, backend::Ops& ops, uint32_t n_ctx,
-        uint32_t max_batch, uint32_t kv_dtype, const ScreenedHead* head = nullptr);
+        uint32_t max_batch, const ScreenedHead* head = nullptr);
 
   bn_status step(const Step& step, backend::Pulse* pulse);
   // After a step with best_k: the best of a row in order, or empty: then that row of its logits is complete. Else its logits
@@ -46,11 +54,9 @@ class Graph {
   HeadUse head_use() const { return search_ != nullptr ? search_->use() : HeadUse{}; }
   const char* failed_op() const { return op_.failed_op(); }
   uint32_t max_batch() const { return max_batch_; }
-  uint64_t kv_bytes() const { return kv_.bytes(); }
-  KvCache& kv() { return kv_; }
-  const KvCache& kv() const { return kv_; }
 
  private:
+  void lay_out(std::span<const Part> parts);
   void forward(uint32_t member, const Step& step);
   void head(uint32_t member, const Step& step);
   backend::Activations activations(uint32_t width);
@@ -60,10 +66,14 @@ class Graph {
   const BackendWeights& linears_;
   backend::Ops& op_;
   uint32_t max_batch_;
-  KvCache kv_;
   RopeTables rope_;
   std::unique_ptr<BestRows> search_;  // null: the head is used as stored
   bool searched_ = false;             // in the last step
+  // Of the step: its tokens [T], the part each belongs to, whose rows are wanted; the parts as the ops want them.
+  std::vector<int32_t> tokens_;
+  std::vector<uint32_t> part_of_, wanted_;
+  std::vector<backend::Run> runs_;     // [parts]
+  std::vector<backend::Pages> pages_;  // [layer][parts]
   std::vector<AlignedBuffer> memory_;
   backend::Activations x_, h_, q_, k_, v_, a_, gate_, up_;
   backend::Quantized qd_, qh_, qf_;  // int8 of width D, H*d, F: the same memory, used one after the other

@@ -100,8 +100,10 @@ void TraceReplay::embedding() {
 
 void TraceReplay::norm(const std::string& name, const std::string& input, const model::Gain& gain) {
   Matrix x = recorded(input), y = matrix(trace_.width(name));
+  std::vector<uint32_t> rows(n_tokens_);
+  std::iota(rows.begin(), rows.end(), 0u);
   region([&](uint32_t m) {
-    ops_.rms_norm(m, "norm", y.view, x.view, gain.data(), static_cast<uint32_t>(gain.size()), arch_.norm_eps, 0);
+    ops_.rms_norm(m, "norm", y.view, x.view, gain.data(), static_cast<uint32_t>(gain.size()), arch_.norm_eps, rows);
   });
   check(name, y.view);
 }
@@ -181,7 +183,8 @@ void TraceReplay::rope(const std::string& name, const std::string& input, uint32
   bn_rope args{};
   args.kind = arch_.rope_kind, args.n_heads = n_heads, args.head_dim = arch_.head_dim, args.rope_dim = arch_.rope_dim;
   args.cos = rope_.cosine(), args.sin = rope_.sine();
-  region([&](uint32_t m) { ops_.rope(m, "rope", x.view, args); });
+  const backend::Run all{0, n_tokens_, 0};
+  region([&](uint32_t m) { ops_.rope(m, "rope", x.view, args, {&all, 1}); });
   check(name, x.view);
 }
 
@@ -200,8 +203,10 @@ void TraceReplay::attention(const std::string& name, const std::string& q_name, 
   args.n_heads = arch_.n_heads, args.n_kv_heads = arch_.n_kv_heads, args.head_dim = arch_.head_dim, args.window = arch_.window;
   args.kv_dtype = kv.dtype(), args.kv_stride_pos = kv.stride_position(), args.kv_stride_head = kv.stride_head();
   args.q_stride = q.view.stride, args.y_stride = y.view.stride, args.scale = arch_.attn_scale;
-  args.q = q.view.data, args.k = kv.k_pages(0), args.v = kv.v_pages(0), args.y = y.view.data;
-  region([&](uint32_t m) { ops_.attention(m, "attn", args); });
+  args.q = q.view.data, args.y = y.view.data;
+  const backend::Run all{0, n_tokens_, 0};
+  const backend::Pages pages{kv.k_pages(0), kv.v_pages(0)};
+  region([&](uint32_t m) { ops_.attention(m, "attn", args, {&all, 1}, &pages); });
   check(name, y.view);
 }
 
