@@ -7,12 +7,13 @@
 namespace bitnet::engine {
 namespace {
 
-constexpr double kIncome = 0.012;    // of a step, for each token
-constexpr double kLeastGain = 1.1;   // a batch has to promise so many times the tokens of single steps
-constexpr double kFirstGuess = 0.5;  // of a step, what one more token of a batch costs until it was measured
-constexpr uint64_t kFresh = 256;     // decode steps, as long as the time of a batch is believed
-constexpr uint32_t kEnough = 3;      // times of a size; fewer may all be other work's fault
-constexpr uint32_t kWeight = 16;     // guesses that a share stands for at most, so that it follows the text
+constexpr double kIncome = 0.012;     // of a step, for each token
+constexpr double kLeastGain = 1.1;    // a batch has to promise so many times the tokens of single steps
+constexpr double kFirstGuess = 0.35;  // of a step, what one more token of a batch costs until it was measured
+constexpr uint32_t kFirstBatch = 8;   // tokens, before anything was measured
+constexpr uint64_t kFresh = 256;      // decode steps, as long as the time of a batch is believed
+constexpr uint32_t kEnough = 3;       // times of a size; fewer may all be other work's fault
+constexpr uint32_t kWeight = 16;      // guesses that a share stands for at most, so that it follows the text
 
 size_t length_class(uint32_t match) { return static_cast<size_t>(std::bit_width(std::min(match, 32u))); }
 
@@ -60,9 +61,18 @@ double DraftLength::price(uint32_t n) const {
   return below_price + slope * (n - below);
 }
 
+// One size beyond those that were measured: the time of a batch may jump where kernels change.
+uint32_t DraftLength::largest_to_try() const {
+  size_t next = size_class(kFirstBatch);
+  for (size_t i = 0; i + 1 < kSizes.size(); ++i) {
+    if (batch_[i].since(oldest()) != 0) next = std::max(next, i + 1);
+  }
+  return kSizes[next];
+}
+
 uint32_t DraftLength::choose(uint32_t match, uint32_t most) const {
   if (step_.n == 0) return 0;
-  most = std::min(most, kMost);
+  most = std::min({most, kMost, largest_to_try() - 1});
   const double doubt = 1 - right_[length_class(match)].part;  // that the first guess is wrong, and with it all
   uint32_t best = 0;
   double best_gain = kLeastGain, all_right = 1, tokens = 1, cost = 1;

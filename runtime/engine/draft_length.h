@@ -36,8 +36,9 @@ class DraftLength {
   void saw_batch(uint32_t n, uint32_t n_useful, double seconds);
 
  private:
-  static constexpr double kStart = 1.5, kPurse = 16;                                                  // steps
-  static constexpr std::array<uint32_t, 11> kSizes = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, kMost + 1};  // tokens of a batch
+  static constexpr double kStart = 1.5, kPurse = 16;  // steps
+  static constexpr std::array<uint32_t, 13> kSizes = {2,  3,  4,  5,  6,  8,        10,
+                                                      12, 16, 24, 32, 48, kMost + 1};  // tokens of a batch
   static constexpr uint32_t kTimes = 5;
   struct Time {
     double seconds = 0;
@@ -58,12 +59,13 @@ class DraftLength {
   static size_t size_class(uint32_t n);
   uint64_t oldest() const;
   double price(uint32_t n) const;
+  uint32_t largest_to_try() const;  // tokens of a batch
 
   uint64_t now_ = 0;  // decode steps so far
   Times step_;        // of one token
   std::array<Times, kSizes.size()> batch_;
-  double purse_ = kStart;                                                         // steps
-  std::array<Share, 7> right_{{{0}, {0}, {0.4}, {0.7}, {0.85}, {0.95}, {0.97}}};  // by bits of the length of the match
+  double purse_ = kStart;                                                             // steps
+  std::array<Share, 7> right_{{{0.3}, {0.3}, {0.4}, {0.7}, {0.85}, {0.95}, {0.97}}};  // by bits of the length of the match
 };
 
 }  // namespace bitnet::engine

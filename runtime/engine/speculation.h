@@ -37,15 +37,19 @@ class Speculation {
   // The step after draft() gave these tokens, at least one.
   void saw(std::span<const int32_t> came, double seconds);
   // The text has been cut to its first n tokens.
-  void forget(uint32_t n) { lookup_.forget(n); }
+  void forget(uint32_t n);
 
   const SpeculationCounts& counts() const { return counts_; }
 
  private:
+  PromptLookup::Match resumed(std::span<const int32_t> text) const;
+
   uint32_t draft_min_, draft_max_;
   PromptLookup lookup_;
   DraftLength length_;
-  uint32_t match_ = 0;          // length of the match of the last draft(); 0: none
+  PromptLookup::Match match_;   // of the last draft(); next 0: none
+  uint32_t size_ = 0;           // of the text then
+  uint32_t n_lost_ = 0;         // tokens since it last went as at the match
   std::vector<int32_t> guess_;  // at least one of a match, also when a plain step was advised
   uint32_t n_drafted_ = 0;      // of these, to be computed
   SpeculationCounts counts_;

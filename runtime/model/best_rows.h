@@ -45,7 +45,7 @@ class BestRows {
  public:
   using Candidate = bn::kit::Candidate;
   // Tokens of a step at most: with more, multiplying costs more than reading, and the copy saves none of that.
-  static constexpr uint32_t kMostTokens = 8;
+  static constexpr uint32_t kMostTokens = 16;
 
   BestRows(const ScreenedHead& head, backend::Ops& ops);
 
