@@ -15,7 +15,7 @@ struct Vnni {
   static constexpr int kBundles = 4, kTile = 6;
   static constexpr uint32_t kSteps = 96;
   static constexpr uint32_t kFewTokens = 16;
-  static constexpr int kRowsEach = 2, kFew = 4, kFewTile = 5, kShare = 2, kStreams = 4;
+  static constexpr int kRowsEach = 2, kFew = 4, kFewTile = 5, kShare = 4, kStreams = 4;
 
   static inline R zero() { return _mm512_setzero_si512(); }
   static inline Sum zero_sum() { return Sum{}; }
