@@ -132,10 +132,13 @@ static inline void tile_rows(DenseTiles* tiles, const float* x, uint64_t x_strid
   }
 }
 
-// Where elements are converted by one or two instructions and 16 of them fill a register, several tokens read the rows where
-// they lie: a decoded copy costs more than it saves (Zen 5, AVX-512, int8 head, 4 tokens, 1 thread: 22 and 81 GMAC/s).
-template <class V, class Dtype>
-inline constexpr bool kReadsStored = V::kParts == 1 && Dtype::unit != 0;
+// Where elements are converted by one or two instructions, several tokens read the rows where they lie: a decoded copy costs
+// more than it saves (Zen 5, int8 head, 4 tokens, 1 thread: AVX-512 from 22 to 81 GMAC/s, AVX2 from 24 to 34). With two
+// registers for 16 elements it saves more from 16 tokens on.
+template <class V>
+static inline bool reads_stored(uint32_t tokens) {
+  return V::kParts == 1 || tokens <= 8;
+}
 
 // As tile_rows(), a whole chunk of Rows stored rows. The rows behind all of the block are asked for meanwhile.
 template <class V, class Dtype, int Rows, int Tokens>
@@ -178,8 +181,9 @@ static inline void tile_stored_rows(const uint8_t* w, uint64_t stride, const flo
   if constexpr (Tokens > 1) {
     if (n_tokens < Tokens) return tile_stored_rows<V, Dtype, Tokens - 1>(w, stride, x, x_stride, n_tokens, total);
   }
-  for (uint32_t r = 0; r < kDenseRows; r += V::kTileRows) {
-    tile_stored<V, Dtype, V::kTileRows, Tokens>(w + r * stride, stride, x, x_stride, total[r]);
+  constexpr int kRows = V::kTileRows / V::kParts;
+  for (uint32_t r = 0; r < kDenseRows; r += kRows) {
+    tile_stored<V, Dtype, kRows, Tokens>(w + r * stride, stride, x, x_stride, total[r]);
   }
 }
 
@@ -204,8 +208,8 @@ static inline void multiply_block(const bn_dense& a, uint32_t r, uint32_t rows, 
   std::memset(tiles->total, 0, sizeof tiles->total[0] * tokens);
   for (uint32_t c = 0; c < cols; c += 256, w += Dtype::chunk) {
     const uint32_t n = cols - c < 256 ? cols - c : 256;
-    if constexpr (kReadsStored<V, Dtype>) {
-      if (n == 256 && rows == kDenseRows) {
+    if constexpr (Dtype::unit != 0) {
+      if (n == 256 && rows == kDenseRows && reads_stored<V>(tokens)) {
         multiply_stored_chunk<V, Dtype>(w, stride, a.x + static_cast<uint64_t>(t0) * a.x_stride + c, a.x_stride, tokens, tiles);
         continue;
       }
