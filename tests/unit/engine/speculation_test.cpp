@@ -164,6 +164,14 @@ TEST(Speculation, AnEditedPromptTakesHalfTheTimeAlsoOnABusyMachine) {
   }
 }
 
+TEST(Speculation, BehindAChangedWordTheGuessesGoOn) {
+  const Text prompt = drawn(600, 100000, 3);
+  const auto edited = [&](size_t at) { return at % 8 == 7 ? prompt[at % 600] + 1 : prompt[at % 600]; };
+  double seconds = 0;
+  const SpeculationCounts counts = generate(prompt, 480, 0.15, edited, seconds);
+  EXPECT_LT(counts.steps, 480u / 8 * 5 / 2) << "not two plain steps in each eight tokens";
+}
+
 TEST(Speculation, ATextThatBreaksOffWhereverItIsGuessedLosesLittle) {
   for (const double slope : {kCheap, 1.0, 1.3}) {
     for (const double disturbance : {0.0, 0.5}) {
