@@ -21,9 +21,13 @@ struct Shape {
 
   // The bitnet family has norms in front of attn_output and ffn_down, and logits come from token_embd.
   bool is_bitnet() const { return std::string_view(architecture).starts_with("bitnet"); }
+  // These have norms on every projection's input and on heads, and no output head.
+  bool is_embedding() const { return std::string_view(architecture) == "qwen3" || is_gemma(); }
+  bool is_gemma() const { return std::string_view(architecture) == "gemma3"; }
 };
 
-// The published models, and two of a few hundred kilobytes for tests: tiny (as 2b-4t) and tiny-llama (as llama3-8b).
+// The published models, and four of a few hundred kilobytes for tests: tiny (as 2b-4t), tiny-llama (as llama3-8b), tiny-odd
+// (head dimension and columns that no vector unit likes) and tiny-embedding (as embedding-270m).
 std::span<const Shape> all_shapes();
 std::optional<Shape> find_shape(std::string_view name);
 // "2b-4t, large, ..." for messages.

@@ -27,7 +27,7 @@ struct Tensor {
 std::vector<Tensor> list_tensors(const Shape& s) {
   const uint64_t q = uint64_t{s.n_heads} * s.head_dim, kv = uint64_t{s.n_kv_heads} * s.head_dim;
   std::vector<Tensor> list = {{"token_embd.weight", Content::kDense, s.n_embd, s.n_vocab}};
-  if (!s.is_bitnet()) list.push_back({"output.weight", Content::kDense, s.n_embd, s.n_vocab});
+  if (!s.is_bitnet() && !s.is_embedding()) list.push_back({"output.weight", Content::kDense, s.n_embd, s.n_vocab});
   list.push_back({"output_norm.weight", Content::kGain, s.n_embd, 1});
   for (uint32_t n = 0; n < s.n_layers; ++n) {
     const auto add = [&](const char* name, Content content, uint64_t columns, uint64_t rows) {
@@ -44,6 +44,16 @@ std::vector<Tensor> list_tensors(const Shape& s) {
     add("ffn_up", Content::kTernary, s.n_embd, s.n_ff);
     if (s.is_bitnet()) add("ffn_sub_norm", Content::kGain, s.n_ff, 1);
     add("ffn_down", Content::kTernary, s.n_ff, s.n_embd);
+    if (!s.is_embedding()) continue;
+    for (const char* name : {"attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up", "attn_output", "ffn_down"}) {
+      const std::string_view which = name;
+      const uint64_t columns = which == "attn_output" ? q : which == "ffn_down" ? s.n_ff : s.n_embd;
+      list.push_back({fmt::format("blk.{}.{}_norm_in.weight", n, name), Content::kGain, columns, 1});
+    }
+    add("attn_q_norm", Content::kGain, s.head_dim, 1);
+    add("attn_k_norm", Content::kGain, s.head_dim, 1);
+    if (s.is_gemma()) add("post_attention_norm", Content::kGain, s.n_embd, 1);
+    if (s.is_gemma()) add("post_ffw_norm", Content::kGain, s.n_embd, 1);
   }
   return list;
 }
@@ -86,6 +96,7 @@ class ModelWriter {
     writer_.add_key<uint32_t>(key("attention.value_length"), s.head_dim);
     writer_.add_key<float>(key("attention.layer_norm_rms_epsilon"), s.norm_eps);
     writer_.add_key<float>(key("rope.freq_base"), s.rope_base);
+    if (s.is_embedding()) writer_.add_key<uint32_t>(key("pooling_type"), 1);  // as the published converter writes
     writer_.add_key<uint32_t>("general.quantization_version", 2);
   }
 
@@ -100,6 +111,7 @@ class ModelWriter {
     writer_.add_key<uint32_t>("tokenizer.ggml.eos_token_id", v.eos);
     writer_.add_key<uint32_t>("tokenizer.ggml.eot_token_id", v.eot);
     writer_.add_key<bool>("tokenizer.ggml.add_bos_token", true);
+    if (model_.shape.is_embedding()) writer_.add_key<bool>("tokenizer.ggml.add_eos_token", true);
   }
 
   void write(const Tensor& tensor) {

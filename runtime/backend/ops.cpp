@@ -98,6 +98,19 @@ void Ops::rms_norm(uint32_t member, const char* name, Activations y, Activations
   });
 }
 
+void Ops::rms_norms(uint32_t member, const char* name, Activations y, Activations x, const float* gain, uint32_t vectors,
+                    uint32_t n, float eps) {
+  run_grid(member, name, vectors, 1, n, [&](uint32_t t0, uint32_t t1, uint32_t v0, uint32_t v1, void* scratch) {
+    bn_status status = BN_OK;
+    for (uint64_t t = t0; t < t1 && status == BN_OK; ++t) {
+      const bn_norm args{sizeof(bn_norm),       n,       eps,     n,      n, 0, x.data + t * x.stride, gain,
+                         y.data + t * y.stride, nullptr, nullptr, nullptr};
+      status = table_.norm(device_, &args, v0, v1, scratch);
+    }
+    return status;
+  });
+}
+
 void Ops::quantize(uint32_t member, const char* name, Quantized y, Activations x, const float* gain, uint32_t n, float eps) {
   const bn_norm args{sizeof(bn_norm), n,    gain ? eps : -1.0f, x.stride, 0, y.stride, x.data, gain, nullptr, y.codes,
                      y.scale,         y.sum};
@@ -105,7 +118,7 @@ void Ops::quantize(uint32_t member, const char* name, Quantized y, Activations x
       [&](uint32_t v0, uint32_t v1, void* scratch) { return table_.norm(device_, &args, v0, v1, scratch); });
 }
 
-void Ops::bit_linear(uint32_t member, Quantized x, std::initializer_list<LinearCall> calls) {
+void Ops::bit_linear(uint32_t member, Quantized x, std::span<const LinearCall> calls) {
   // Kernels unpack some rows for many tokens: their tiles divide 64.
   const uint32_t granule = n_tokens_ < 16 ? table_.row_granule : (63 / table_.row_granule + 1) * table_.row_granule;
   for (const LinearCall& call : calls) {
@@ -116,6 +129,16 @@ void Ops::bit_linear(uint32_t member, Quantized x, std::initializer_list<LinearC
           [&](uint32_t r0, uint32_t r1, void* scratch) { return table_.matmul(device_, &args, r0, r1, scratch); });
   }
   team_.barrier();
+}
+
+void Ops::add_bias(uint32_t member, const char* name, Activations y, const float* bias, uint32_t n) {
+  run_grid(member, name, n, 64, 1, [&](uint32_t t0, uint32_t t1, uint32_t c0, uint32_t c1, void*) {
+    for (uint32_t t = t0; t < t1; ++t) {
+      float* row = y.data + static_cast<uint64_t>(t) * y.stride;
+      for (uint32_t c = c0; c < c1; ++c) row[c] = row[c] + bias[c];
+    }
+    return BN_OK;
+  });
 }
 
 void Ops::rope(uint32_t member, const char* name, Activations x, bn_rope args, std::span<const Run> runs) {

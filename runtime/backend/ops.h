@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <span>
 #include <vector>
@@ -78,13 +77,17 @@ class Ops {
   // y = RMSNorm(x)*gain as float; row rows[i] of x goes to row i of y.
   void rms_norm(uint32_t member, const char* name, Activations y, Activations x, const float* gain, uint32_t n, float eps,
                 std::span<const uint32_t> rows);
+  // The same for all tokens, each of which has `vectors` of them side by side (heads); y may be x.
+  void rms_norms(uint32_t member, const char* name, Activations y, Activations x, const float* gain, uint32_t vectors,
+                 uint32_t n, float eps);
   // int8 codes of RMSNorm(x)*gain, or of x itself when gain is null.
   void quantize(uint32_t member, const char* name, Quantized y, Activations x, const float* gain, uint32_t n, float eps);
   struct LinearCall {
     const Linear* linear;
     Activations y;
   };
-  void bit_linear(uint32_t member, Quantized x, std::initializer_list<LinearCall> calls);
+  void bit_linear(uint32_t member, Quantized x, std::span<const LinearCall> calls);
+  void add_bias(uint32_t member, const char* name, Activations y, const float* bias, uint32_t n);  // y += bias, [n]
   // Both: runs cover the batch in order, one per sequence. args: all but x, x_stride and pos0.
   void rope(uint32_t member, const char* name, Activations x, bn_rope args, std::span<const Run> runs);
   // args: all but pos0, k and v; pages: [runs].

@@ -122,6 +122,9 @@ class Benchmark {
     set_mapped_path(path);
     model_ = std::make_unique<model::Model>(path);
     if (!model_->has_tensors()) fail(ErrorKind::kUsage, "{}: holds no weights to measure", printable(path));
+    if (model_->config.arch.must & BN_M_NO_HEAD) {
+      fail(ErrorKind::kUsage, "{}: an embedding model; this version measures models that write text", printable(path));
+    }
     if (!o_.model) log(LogLevel::kNotice, "no model named: the embedded story model is measured; -m FILE names one");
     results_.model = {path,
                       model_->config.name,

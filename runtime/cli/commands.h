@@ -10,6 +10,7 @@
 namespace bitnet::cli {
 
 int run_command(const RunOptions& options);
+int embed_command(const EmbedOptions& options);
 int benchmark_command(const BenchmarkOptions& options);
 int analyze_command(const AnalyzeOptions& options);
 int backends_command(const BackendsOptions& options);

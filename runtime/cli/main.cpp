@@ -14,6 +14,7 @@ namespace {
 
 struct Dispatch {
   int operator()(const RunOptions& o) const { return run_command(o); }
+  int operator()(const EmbedOptions& o) const { return embed_command(o); }
   int operator()(const BenchmarkOptions& o) const { return benchmark_command(o); }
   int operator()(const AnalyzeOptions& o) const { return analyze_command(o); }
   int operator()(const BackendsOptions& o) const { return backends_command(o); }

@@ -9,21 +9,23 @@
 namespace bitnet::cli {
 namespace {
 
-constexpr unsigned kText = kRun | kTokenize;
-constexpr unsigned kModel = kRun | kBenchmark | kTokenize | kDetokenize | kValidate | kInspect;
-constexpr unsigned kTokenizers = kRun | kTokenize | kDetokenize | kValidate;
-constexpr unsigned kCompute = kRun | kBenchmark;
+constexpr unsigned kText = kRun | kEmbed | kTokenize;
+constexpr unsigned kModel = kRun | kEmbed | kBenchmark | kTokenize | kDetokenize | kValidate | kInspect;
+constexpr unsigned kTokenizers = kRun | kEmbed | kTokenize | kDetokenize | kValidate;
+constexpr unsigned kCompute = kRun | kEmbed | kBenchmark;
+constexpr unsigned kGenerate = kRun | kBenchmark;
 constexpr unsigned kListing = kRun | kBackends;
-constexpr unsigned kPlugins = kRun | kBenchmark | kBackends | kInspect;
-constexpr unsigned kChoice = kRun | kBenchmark | kBackends | kInspect;  // which backend: of backends only for explain
+constexpr unsigned kPlugins = kRun | kEmbed | kBenchmark | kBackends | kInspect;
+constexpr unsigned kChoice = kRun | kEmbed | kBenchmark | kBackends | kInspect;  // which backend: of backends only for explain
 constexpr unsigned kReports =
-    kRun | kBenchmark | kAnalyze | kBackends | kTokenize | kDetokenize | kValidate | kInspect | kVersion;
-constexpr unsigned kJson = kRun | kBenchmark | kBackends | kTokenize | kDetokenize | kValidate | kInspect | kVersion;
+    kRun | kEmbed | kBenchmark | kAnalyze | kBackends | kTokenize | kDetokenize | kValidate | kInspect | kVersion;
+constexpr unsigned kJson = kRun | kEmbed | kBenchmark | kBackends | kTokenize | kDetokenize | kValidate | kInspect | kVersion;
 constexpr unsigned kAll = kReports | kHelp;
 constexpr double kInt32 = 2147483647;
 
 constexpr CommandRow kCommands[] = {
     {"run", "infer", kRun, "one prompt, one answer (meant when no command is named)"},
+    {"embed", "embedding", kEmbed, "texts to vectors of numbers: one text a line, one vector a line"},
     {"benchmark", "bench", kBenchmark, "speed of backends on a model, beside what the machine could do"},
     {"analyze-performance", "", kAnalyze, "compares results of benchmark with a baseline: exit 6 when something got slower"},
     {"backends", "plugins", kBackends, "the plugins found, with verdict and reason; explain MODEL: who would run it and why"},
@@ -49,11 +51,11 @@ constexpr OptionRow kReadyRows[] = {
     {.name = "model", .dashes = "-m", .kind = K::kPath, .value_name = "FILE", .commands = kModel, .everyday = true,
      .environment = "BITNET_MODEL_PATH", .help = "the model, a GGUF file"},
     {.name = "prompt", .dashes = "-p", .kind = K::kText, .value_name = "TEXT", .commands = kText, .everyday = true,
-     .help = "the text to continue; '-' reads standard input"},
+     .help = "the text; '-' reads standard input"},
     {.name = "file", .dashes = "-f", .kind = K::kPath, .value_name = "FILE", .commands = kText, .everyday = true,
-     .help = "the text to continue, from a file; '-' reads standard input"},
-    {.name = "prompt-ids", .kind = K::kIds, .value_name = "IDS", .commands = kRun,
-     .help = "the prompt as token ids separated by commas or spaces, taken as they are"},
+     .help = "the text, from a file; '-' reads standard input"},
+    {.name = "prompt-ids", .kind = K::kIds, .value_name = "IDS", .commands = kRun | kEmbed,
+     .help = "the text as token ids separated by commas or spaces, taken as they are"},
     {.name = "ids", .aliases = "tokens", .kind = K::kIds, .value_name = "IDS", .commands = kDetokenize, .everyday = true,
      .help = "token ids separated by commas or spaces; plain arguments are read too"},
     {.name = "add-special", .commands = kTokenize, .everyday = true,
@@ -64,7 +66,7 @@ constexpr OptionRow kReadyRows[] = {
      .value_name = "N", .default_text = "256", .infer_default = "32", .low = -1, .high = kInt32, .commands = kRun,
      .everyday = true, .help = "tokens to generate; -1: until the text ends or the context is full"},
     {.name = "ctx-size", .aliases = "ctx_size num-ctx", .dashes = "-c", .kind = K::kInteger, .value_name = "N",
-     .default_text = "0", .low = 0, .high = kInt32, .commands = kRun, .everyday = true,
+     .default_text = "0", .low = 0, .high = kInt32, .commands = kRun | kEmbed, .everyday = true,
      .help = "length of the context in tokens; 0: from the model"},
     {.name = "context-shift", .commands = kRun,
      .help = "when the context is full, forget the older half of it and go on, instead of stopping"},
@@ -72,12 +74,25 @@ constexpr OptionRow kReadyRows[] = {
      .commands = kRun, .help = "with --context-shift: the first N tokens of the prompt stay; -1: the whole prompt"},
     {.name = "no-conversation", .dashes = "-no-cnv", .commands = kRun,
      .help = "one prompt, one answer; this version has nothing else"},
-    {.name = "check-tensors", .commands = kRun, .help = "scan all weights for NaN, infinity and illegal codes before use"},
+    {.name = "check-tensors", .commands = kRun | kEmbed, .help = "scan all weights for NaN, infinity and illegal codes before use"},
     {.name = "strict", .commands = kValidate, .everyday = true, .help = "warnings are errors"},
     {.name = "no-statistics", .commands = kInspect, .everyday = true,
      .help = "do not decode the tensors: keys, shapes and sizes only"},
     {.name = "strict-tokenizers", .commands = kTokenizers, .environment = "BITNET_STRICT_TOKENIZERS",
      .help = "doubts about the tokenizer (guessed pre-tokenizer, missing roles) are errors"},
+
+    // Embeddings
+    {.name = "pooling", .kind = K::kChoice, .value_name = "HOW", .choices = "none mean last cls", .commands = kEmbed,
+     .everyday = true,
+     .help = "what speaks for a text: its last token, the mean of all, cls (the first); none: a vector for each token; default: the model's"},
+    {.name = "normalize", .default_text = "on", .commands = kEmbed, .everyday = true, .help = "scale each vector to length 1 (on by default)"},
+    {.name = "no-normalize", .commands = kEmbed, .everyday = true, .stands_for = "normalize", .stands_for_value = "off",
+     .help = "leave vectors as long as they are"},
+    {.name = "separator", .aliases = "embd-separator", .kind = K::kText, .value_name = "TEXT", .commands = kEmbed, .everyday = true,
+     .help = "what stands between two texts; default: the end of a line; '': all is one text"},
+    {.name = "embd-format", .aliases = "format embd-output-format", .kind = K::kChoice, .value_name = "FORMAT",
+     .choices = "text raw json", .default_text = "text", .commands = kEmbed, .everyday = true,
+     .help = "of the vectors: text (numbers in lines), raw (32-bit floats, little-endian, nothing else), json (as --json)"},
 
     // Benchmark. Counts are lists of numbers and ranges: 1,2,4  1-8  1-8+2  1-8*2
     {.name = "n-prompt", .aliases = "prompt-tokens", .dashes = "-p", .kind = K::kText, .value_name = "COUNTS",
@@ -145,7 +160,7 @@ constexpr OptionRow kReadyRows[] = {
      .value_name = "TYPE", .choices = "f32 f16", .default_text = "f32", .commands = kCompute, .group = G::kCompute,
      .help = "number type of the KV cache, keys and values alike: f32, f16"},
     {.name = "batch-size", .dashes = "-b", .kind = K::kInteger, .value_name = "N", .default_text = "2048", .low = 1,
-     .high = 1048576, .commands = kCompute, .group = G::kCompute, .help = "prompt tokens given to a backend at once"},
+     .high = 1048576, .commands = kGenerate, .group = G::kCompute, .help = "prompt tokens given to a backend at once"},
     {.name = "ubatch-size", .dashes = "-ub", .kind = K::kInteger, .value_name = "N", .default_text = "512", .low = 1,
      .high = 1048576, .commands = kCompute, .group = G::kCompute, .help = "of these, tokens computed in one step"},
     {.name = "speculate", .aliases = "spec-type", .kind = K::kChoice, .value_name = "HOW", .choices = "none lookup",
@@ -161,13 +176,13 @@ constexpr OptionRow kReadyRows[] = {
     {.name = "deterministic", .commands = kChoice, .group = G::kCompute, .environment = "BITNET_DETERMINISTIC",
      .help = "refuse backends whose results may differ from the exact arithmetic"},
     {.name = "head", .kind = K::kChoice, .value_name = "HOW", .choices = "auto full screened", .default_text = "auto",
-     .commands = kCompute, .group = G::kCompute,
+     .commands = kGenerate, .group = G::kCompute,
      .help = "how the best tokens are found, with the same result: auto, full, screened (by an int8 copy of the output head)"},
     {.name = "no-prepack-cache", .commands = kCompute, .group = G::kCompute,
      .help = "do not keep packed weights on disk for the next start"},
     {.name = "time-limit", .kind = K::kReal, .value_name = "SECONDS", .low = 0.001, .high = 31536000, .commands = kRun,
      .group = G::kCompute, .help = "stop after this time with exit code 124"},
-    {.name = "isolate-backend", .aliases = "isolate", .commands = kRun, .group = G::kCompute,
+    {.name = "isolate-backend", .aliases = "isolate", .commands = kRun | kEmbed, .group = G::kCompute,
      .help = "run backends in a process of their own, so that even a crash ends in fallback"},
     {.name = "hang-limit", .kind = K::kReal, .value_name = "SECONDS", .default_text = "5", .low = 0.1, .high = 86400,
      .commands = kCompute, .group = G::kCompute,

@@ -25,6 +25,7 @@ enum Command : unsigned {
   kAnalyze = 128,
   kValidate = 256,
   kInspect = 512,
+  kEmbed = 1024,
 };
 
 struct CommandRow {

@@ -130,6 +130,23 @@ struct RunOptions {
   OutputOptions output;
 };
 
+enum class Pooling { kFromModel, kNone, kMean, kLast, kFirst };
+enum class EmbedFormat { kText, kRaw, kJson };
+
+struct EmbedOptions {
+  std::optional<std::string> model;
+  Prompt texts;           // never kNone; ids are one text
+  std::string separator;  // of texts; empty: all is one text
+  Pooling pooling = Pooling::kFromModel;
+  bool normalize = true;
+  EmbedFormat format = EmbedFormat::kText;
+  int ctx_size = 0;  // tokens; 0: from the model
+  bool check_tensors = false;
+  bool strict_tokenizers = false;
+  ComputeOptions compute;
+  OutputOptions output;
+};
+
 struct BackendsOptions {
   bool list_devices = false;  // show devices, not plugin files
   bool explain = false;       // who would run a model, and why
@@ -218,8 +235,8 @@ struct HelpOptions {
 };
 
 struct ParsedCommand {
-  std::variant<RunOptions, BenchmarkOptions, AnalyzeOptions, BackendsOptions, ValidateOptions, InspectOptions, TokenizeOptions,
-               DetokenizeOptions, VersionOptions, HelpOptions>
+  std::variant<RunOptions, EmbedOptions, BenchmarkOptions, AnalyzeOptions, BackendsOptions, ValidateOptions, InspectOptions,
+               TokenizeOptions, DetokenizeOptions, VersionOptions, HelpOptions>
       command;
   std::vector<Setting> settings;      // every option of the command, in the table's order; empty for help
   std::vector<std::string> warnings;  // for the log, before the command runs

@@ -57,31 +57,6 @@ Prompt prompt_of(const Settings& settings, std::string_view name) {
   return out;
 }
 
-// The prompt of the strongest source; two prompts of the same strength are a usage error. "-" as an operand is one more.
-Prompt choose_prompt(const Settings& settings, std::span<const std::string_view> names, std::span<const std::string> words) {
-  Prompt chosen;
-  Source strongest = Source::kDefault;
-  std::string origin;
-  if (words.size() == 1 && words.front() == "-") {
-    chosen.from = PromptFrom::kStdin;
-    strongest = Source::kFlag;
-    origin = "-";
-  } else {
-    refuse_operands(words);
-  }
-  for (const std::string_view name : names) {
-    const Setting& setting = settings.of(name);
-    if (setting.source == Source::kDefault || setting.source < strongest) continue;
-    if (setting.source == strongest) {
-      fail(ErrorKind::kUsage, "two prompts, {} and {}: give one", origin, settings.where(name));
-    }
-    chosen = prompt_of(settings, name);
-    strongest = setting.source;
-    origin = settings.where(name);
-  }
-  return chosen;
-}
-
 std::vector<std::string> stop_texts(const Settings& settings) {
   const std::vector<std::string>& stops = settings.of("stop").values;
   if (stops.size() > kMaxStops) {
@@ -391,6 +366,31 @@ DetokenizeOptions detokenize_options(const Settings& settings, std::span<const s
 
 }  // namespace
 
+// The prompt of the strongest source; two prompts of the same strength are a usage error. "-" as an operand is one more.
+Prompt choose_prompt(const Settings& settings, std::span<const std::string_view> names, std::span<const std::string> words) {
+  Prompt chosen;
+  Source strongest = Source::kDefault;
+  std::string origin;
+  if (words.size() == 1 && words.front() == "-") {
+    chosen.from = PromptFrom::kStdin;
+    strongest = Source::kFlag;
+    origin = "-";
+  } else {
+    refuse_operands(words);
+  }
+  for (const std::string_view name : names) {
+    const Setting& setting = settings.of(name);
+    if (setting.source == Source::kDefault || setting.source < strongest) continue;
+    if (setting.source == strongest) {
+      fail(ErrorKind::kUsage, "two prompts, {} and {}: give one", origin, settings.where(name));
+    }
+    chosen = prompt_of(settings, name);
+    strongest = setting.source;
+    origin = settings.where(name);
+  }
+  return chosen;
+}
+
 std::optional<std::string> model_of(const Settings& settings) {
   if (!settings.given("model")) return std::nullopt;
   return settings.path("model");
@@ -430,6 +430,9 @@ void fill_command(ParsedCommand& parsed, Command command, bool infer, std::span<
   switch (command) {
     case kRun:
       parsed.command = run_options(settings, words, infer, environment, parsed);
+      break;
+    case kEmbed:
+      parsed.command = embed_options(settings, words, environment, parsed);
       break;
     case kBenchmark:
       parsed.command = benchmark_options(settings, words, environment, parsed);

@@ -26,6 +26,13 @@ ComputeOptions backend_options(const Settings& settings, const Environment& envi
 // Error when there are any.
 void refuse_operands(std::span<const std::string> words);
 
+// Where texts come from: the strongest of the settings `names`, or "-" as an operand. kNone: from nowhere.
+Prompt choose_prompt(const Settings& settings, std::span<const std::string_view> names, std::span<const std::string> words);
+
+// options_embed.cpp
+EmbedOptions embed_options(const Settings& settings, std::span<const std::string> words, const Environment& environment,
+                           ParsedCommand& parsed);
+
 // options_benchmark.cpp
 BenchmarkOptions benchmark_options(const Settings& settings, std::span<const std::string> words, const Environment& environment,
                                    ParsedCommand& parsed);

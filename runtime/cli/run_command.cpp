@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/json_text.h"
 #include "cli/logits_file.h"
+#include "cli/opened_model.h"
 #include "cli/progress.h"
 #include "cli/run_report.h"
 #include "cli/signals.h"
@@ -77,27 +78,20 @@ class Run {
     std::string text;
     if (o_.prompt.from != PromptFrom::kIds) text = read_prompt(o_.prompt);
 
-    auto stage = Clock::now();
-    const std::string path = find_model(o_.model);
-    set_mapped_path(path);
-    model_ = std::make_unique<model::Model>(path, o_.check_tensors);
-    report_.model = model_.get();
-    tokenizer_ = std::make_unique<Tokenizer>(Tokenizer::from_gguf(model_->file, {o_.strict_tokenizers}));
-    note(model_->file.warnings());
-    note(model_->config.warnings);
-    note(tokenizer_->warnings());
-    check_vocabulary();
-    report_.open_model = seconds_since(stage);
-    log(LogLevel::kInfo, "model {}: {} ({}), {} layers, vocabulary {}", printable(path), printable(model_->config.name),
-        printable(model_->config.architecture), model_->config.arch.n_layers, model_->config.arch.n_vocab);
+    opened_ = std::make_unique<OpenedModel>(o_.model, o_.check_tensors, o_.strict_tokenizers);
+    const model::Model& model = opened_->model();
+    report_.model = &model;
+    report_.open_model = opened_->open_seconds();
+    report_.warnings = opened_->warnings();
+    refuse_embedding_model(model);
 
-    const uint32_t n_ctx = context_size();
-    stage = Clock::now();
+    const uint32_t n_ctx = opened_->context_size(o_.ctx_size);
+    const auto stage = Clock::now();
     if (o_.prompt.from == PromptFrom::kIds) {
       prompt_ = o_.prompt.ids;
     } else {
-      prompt_ =
-          tokenizer_->encode(text, {.add_special = true, .parse_special = false, .max_tokens = static_cast<size_t>(n_ctx) + 1});
+      prompt_ = opened_->tokenizer().encode(
+          text, {.add_special = true, .parse_special = false, .max_tokens = static_cast<size_t>(n_ctx) + 1});
     }
     report_.tokenization = seconds_since(stage);
     if (prompt_.size() > n_ctx) {
@@ -105,36 +99,21 @@ class Run {
            "the prompt has more than {} tokens, which is what the context holds; raise -c or shorten the prompt", n_ctx);
     }
 
-    stage = Clock::now();
-    registry_ = std::make_unique<backend::Registry>(backend::Registry::discover(discovery_options(o_.compute.plugins)));
-    note(registry_->warnings());
-    const backend::PolicyInput input = policy_input(*registry_, o_.compute, *model_);
-    tell_scores(input);
-    backend::Order order = backend::order_candidates(input.plugins, input.requested, input.options);
-    report_.find_backends = seconds_since(stage);
-    tell_left_out(order);
+    backend::Order order = opened_->find_backends(o_.compute);
+    report_.find_backends = opened_->find_seconds();
+    report_.warnings = opened_->warnings();
+    report_.fallbacks = opened_->left_out();
     load_session(std::move(order), n_ctx);
   }
 
   void load_session(backend::Order order, uint32_t n_ctx) {
-    engine::SessionOptions so;
-    so.engine.n_ctx = n_ctx;
-    so.engine.max_batch = static_cast<uint32_t>(o_.compute.ubatch_size);
-    so.engine.kv_dtype = o_.compute.kv_type == KvType::kF16 ? BN_DT_F16 : BN_DT_F32;
-    so.engine.device_options = mock_device_options(o_.compute.mock);
+    engine::SessionOptions so = OpenedModel::session_options(o_.compute, n_ctx);
     so.engine.head = wanted_head();
-    so.engine.prepack_cache = !o_.compute.no_prepack_cache;
-    so.engine.draft_min = o_.compute.draft_min;
-    so.engine.draft_max = o_.compute.draft_max;
-    so.threads = report_.threads = thread_count(o_.compute);
-    so.strict = o_.compute.no_fallback;
+    report_.threads = so.threads;
     if (o_.n_predict >= 0) {
       so.n_ctx_least = static_cast<uint32_t>(std::min<uint64_t>(n_ctx, prompt_.size() + static_cast<uint64_t>(o_.n_predict)));
     }
-    so.stop = &stop_requested();
-    so.patience = {o_.compute.hang_limit, 6 * o_.compute.hang_limit};
-    if (o_.compute.isolate) so.worker = {worker_program(), o_.compute.plugins.allow_unsafe, program_path()};
-    session_ = std::make_unique<engine::Session>(*model_, *registry_, std::move(order), std::move(so));
+    session_ = std::make_unique<engine::Session>(opened_->model(), opened_->registry(), std::move(order), std::move(so));
     report_.session = session_.get();
     log(LogLevel::kInfo, "backend {} ({})", session_->plugin().name, session_->plugin().path);
   }
@@ -144,53 +123,6 @@ class Run {
     const bool best =
         engine::why_all_logits(sampler_settings(o_.sampling), o_.sampling.ignore_eos) == nullptr && o_.logits_out.empty();
     return best || o_.compute.head != HeadChoice::kAuto ? head_mode(o_.compute.head) : model::HeadMode::kFull;
-  }
-
-  uint32_t context_size() const {
-    const uint32_t most = model_->config.arch.n_ctx_max;
-    if (o_.ctx_size <= 0) return most;
-    if (static_cast<uint32_t>(o_.ctx_size) > most)
-      fail(ErrorKind::kUsage, "-c {}: the model's context is {} tokens", o_.ctx_size, most);
-    return static_cast<uint32_t>(o_.ctx_size);
-  }
-
-  void check_vocabulary() {
-    const size_t tokens = tokenizer_->size();
-    const uint32_t rows = model_->config.arch.n_vocab;
-    if (tokens > rows) {
-      fail(ErrorKind::kInvalidModel, "{}: the vocabulary has {} tokens, the embeddings only {} rows",
-           printable(model_->file.path()), tokens, rows);
-    }
-    if (tokens < rows)
-      note({fmt::format("the vocabulary has {} tokens, the embeddings {} rows; the surplus ids are never sampled", tokens,
-                        rows)});
-  }
-
-  void note(const std::vector<std::string>& warnings) {
-    for (const std::string& warning : warnings) {
-      report_.warnings.push_back(warning);
-      log(LogLevel::kWarning, "{}", warning);
-    }
-  }
-
-  static void tell_scores(const backend::PolicyInput& input) {
-    std::vector<std::string> texts;
-    std::string age;
-    for (const backend::Score& score : input.options.scores) {
-      texts.push_back(fmt::format("{} {}", input.plugins[score.plugin].name, backend::score_text(score)));
-      age = backend::age_text(score.measured_at);
-    }
-    if (!texts.empty()) log(LogLevel::kInfo, "speed of {} ({})", fmt::join(texts, ", "), age);
-  }
-
-  // Backends the user asked for that cannot even be tried: as visible as any other fallback.
-  void tell_left_out(const backend::Order& order) {
-    const std::string to = order.candidates.empty() ? "" : order.candidates.front().name;
-    for (const backend::LeftOut& out : order.left_out) {
-      const LogLevel level = out.asked ? LogLevel::kNotice : LogLevel::kInfo;
-      log(level, "backend {}: not usable ({}){}", out.name, out.reason, out.asked && !to.empty() ? "; using " + to : "");
-      if (out.asked) report_.fallbacks.push_back({out.name, to, "load", out.reason, 0});
-    }
   }
 
   int generate() {
@@ -222,7 +154,7 @@ class Run {
       logits = std::make_unique<LogitsFile>(o_.logits_out, session_->n_vocab());
       g.on_logits = [&](const float* rows, uint32_t n) { logits->write(rows, n); };
     }
-    engine::generate(*session_, *tokenizer_, prompt_, g, result_);
+    engine::generate(*session_, opened_->tokenizer(), prompt_, g, result_);
     progress.finish();
     if (wrote_text_) write_stdout("\n");
     if (logits) logits->finish();
@@ -249,9 +181,7 @@ class Run {
 
   const RunOptions& o_;
   Clock::time_point start_ = Clock::now();
-  std::unique_ptr<model::Model> model_;
-  std::unique_ptr<Tokenizer> tokenizer_;
-  std::unique_ptr<backend::Registry> registry_;
+  std::unique_ptr<OpenedModel> opened_;
   std::unique_ptr<engine::Session> session_;
   std::vector<int32_t> prompt_;
   engine::GenerateResult result_;

@@ -99,7 +99,7 @@ class Worker {
       case Call::kAppend: {
         Output output;
         output.first = request.first;
-        output.logits = shared_.rows();
+        (request.hidden != 0 ? output.hidden : output.logits) = shared_.rows();
         return engine_->append(tokens_, request.first < request.n_tokens ? &output : nullptr, pulse);
       }
       case Call::kDecode: {
@@ -129,6 +129,7 @@ class Worker {
     }
     model_ = std::make_unique<model::Model>(j["model"].get<std::string>());
     if (model_->file.size() != j["model_bytes"]) throw BackendError(BN_E_DATA, "the model file has changed");
+    model::choose_pooling(model_->config, j["pooling"], j["unit_length"]);
     EngineOptions options;
     options.n_ctx = j["n_ctx"];
     options.max_batch = j["max_batch"];

@@ -42,6 +42,7 @@ class ComposedEngine final : public Engine {
   void take_best(const Output& output, uint32_t row, uint32_t n, const float* logits) const;
   void place_kv(uint32_t position, std::span<const int32_t> tokens, const void* src) override;
 
+  const bn_arch& arch_;
   backend::OpenDevice device_;
   backend::Ops ops_;
   model::BackendWeights weights_;

@@ -44,6 +44,7 @@ void Engine::append(std::span<const int32_t> tokens, const Output* output, Pulse
   for (uint32_t row = 0; output->logits != nullptr && row < n - output->first; ++row) {
     check_row(output->logits + static_cast<uint64_t>(row) * n_vocab_, n_vocab_);
   }
+  if (output->hidden != nullptr) check_hidden({output->hidden, hidden_size(n - output->first)}, n_embd_);
 }
 
 // What is wanted behind the newest token; output.first is 0 and counts from it.

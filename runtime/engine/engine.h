@@ -57,6 +57,7 @@ struct Output {
   int32_t* top_id = nullptr;   // [rows][top_k], by falling logit, ties by rising id: exact; at most n_vocab are filled
   float* top_logit = nullptr;  // [rows][top_k]
   float* z = nullptr;          // [rows][2]: largest logit, sum of EXP(logit - largest)
+  float* hidden = nullptr;  // hidden states behind the last norm, [rows][n_embd]; with bn_arch.pooling one row of all of them
 };
 
 // How far a decode goes: so many steps, and no more than so many tokens. A step gives one token, with guesses more.
@@ -65,7 +66,7 @@ struct DecodeLimit {
   uint32_t tokens = 0;
 };
 
-// Logits that no text can be made from: not finite, or all equal.
+// Logits that no text can be made from: not finite, or all equal. Hidden states that are not finite, or all zero.
 class UnusableLogits : public backend::BackendError {
  public:
   explicit UnusableLogits(const std::string& what) : BackendError(BN_E_INTERNAL, what) {}
@@ -94,6 +95,8 @@ class Engine {
   uint32_t size() const { return static_cast<uint32_t>(tokens_.size()); }
   uint32_t n_ctx() const { return n_ctx_; }
   uint32_t n_vocab() const { return n_vocab_; }
+  // Floats that Output::hidden gets for n rows.
+  uint64_t hidden_size(uint32_t n_rows) const { return uint64_t{pools_ && n_rows != 0 ? 1 : n_rows} * n_embd_; }
 
   // Keys and values of tokens [0, n) out and in, in the order that bn_kv_v1 defines; n <= size(), except the newest token
   // when it is not computed. write_kv() appends tokens whose keys and values are given. BackendError{UNSUPPORTED} by engines
@@ -109,7 +112,8 @@ class Engine {
   void use_drafts(uint32_t draft_min, uint32_t draft_max);
 
  protected:
-  Engine(uint32_t n_ctx, uint32_t n_vocab) : n_ctx_(n_ctx), n_vocab_(n_vocab) {}
+  Engine(uint32_t n_ctx, const bn_arch& arch)
+      : n_ctx_(n_ctx), n_vocab_(arch.n_vocab), n_embd_(arch.n_embd), pools_(arch.pooling != BN_POOL_NONE) {}
 
   // Sends tokens through the layers; position: of the first, equal to what went through before. Never more than fit.
   virtual void process(std::span<const int32_t> tokens, uint32_t position, const Output* output, Pulse& pulse) = 0;
@@ -134,7 +138,8 @@ class Engine {
   void decode_one(Decoding& decoding, Pulse& pulse);
   void decode_draft(Decoding& decoding, std::span<const int32_t> draft, Pulse& pulse);
 
-  uint32_t n_ctx_, n_vocab_;
+  uint32_t n_ctx_, n_vocab_, n_embd_;
+  bool pools_;
   std::vector<int32_t> tokens_;
   uint32_t n_processed_ = 0;     // tokens that went through the layers; all or all but the newest
   std::vector<float> last_row_;  // logits behind tokens_[last_row_size_ - 1]

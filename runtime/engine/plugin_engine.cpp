@@ -37,7 +37,7 @@ bn_tensor describe_norm(uint32_t role, uint32_t layer, const model::Gain& gain) 
 }
 
 // Every tensor of the model with its role, in file order of the roles; matrices[i] is the source of a ternary tensor i.
-void describe(const model::Weights& weights, bool tied, std::vector<bn_tensor>& tensors,
+void describe(const model::Weights& weights, uint64_t must, std::vector<bn_tensor>& tensors,
               std::vector<const model::Matrix*>& matrices) {
   const auto add = [&](const bn_tensor& tensor, const model::Matrix* matrix = nullptr) {
     tensors.push_back(tensor);
@@ -47,18 +47,25 @@ void describe(const model::Weights& weights, bool tied, std::vector<bn_tensor>& 
     if (!gain.empty()) add(describe_norm(role, layer, gain));
   };
   add(weights.token_embd);
-  if (!tied) add(weights.output);
+  if (!(must & (BN_M_TIED_HEAD | BN_M_NO_HEAD))) add(weights.output);
   add_norm(BN_T_OUTPUT_NORM, BN_NO_LAYER, weights.output_norm);
   add_norm(BN_T_ROPE_FACTORS, BN_NO_LAYER, weights.rope_factors);
   for (uint32_t n = 0; n < weights.layers.size(); ++n) {
     const model::Layer& layer = weights.layers[n];
     add_norm(BN_T_ATTN_NORM, n, layer.attn_norm);
     add_norm(BN_T_ATTN_SUB_NORM, n, layer.attn_sub_norm);
+    add_norm(BN_T_POST_ATTN_NORM, n, layer.post_attn_norm);
+    add_norm(BN_T_ATTN_Q_NORM, n, layer.attn_q_norm);
+    add_norm(BN_T_ATTN_K_NORM, n, layer.attn_k_norm);
     add_norm(BN_T_FFN_NORM, n, layer.ffn_norm);
     add_norm(BN_T_FFN_SUB_NORM, n, layer.ffn_sub_norm);
+    add_norm(BN_T_POST_FFN_NORM, n, layer.post_ffn_norm);
+    uint32_t index = 0;  // of the roles of input norms and biases, which are in this order
     for (const model::Matrix* m :
          {&layer.attn_q, &layer.attn_k, &layer.attn_v, &layer.attn_output, &layer.ffn_gate, &layer.ffn_up, &layer.ffn_down}) {
       add(m->tensor, m);
+      add_norm(BN_T_ATTN_Q_NORM_IN + index, n, m->norm_in);
+      add_norm(BN_T_ATTN_Q_BIAS + index++, n, m->bias);
     }
   }
 }
@@ -84,7 +91,7 @@ bn_model_desc PluginEngine::describe_model(const model::Model& model) {
   desc.tensor_stride = sizeof(bn_tensor);
   desc.arch = &model.config.arch;
   if (model.has_tensors()) {
-    describe(model.weights, (model.config.arch.must & BN_M_TIED_HEAD) != 0, tensors_, matrices_);
+    describe(model.weights, model.config.arch.must, tensors_, matrices_);
     const std::vector<float>& factors = model.weights.rope_factors;
     rope_ = std::make_unique<model::RopeTables>(model.config, factors.empty() ? nullptr : factors.data(), n_ctx());
     rope_->reserve(n_ctx());
@@ -118,7 +125,7 @@ void PluginEngine::ask_before_loading(const bn_model_desc& desc, const bn_plan& 
 }
 
 PluginEngine::PluginEngine(backend::OpenDevice device, const model::Model& model, const EngineOptions& options, Pulse& pulse)
-    : Engine(options.n_ctx, model.config.arch.n_vocab),
+    : Engine(options.n_ctx, model.config.arch),
       device_(std::move(device)),
       table_(device_.engine()),
       decodes_(table_->decode != nullptr),
@@ -157,12 +164,13 @@ void PluginEngine::process(std::span<const int32_t> tokens, uint32_t, const Outp
     if (output->logits != nullptr) rows.want |= BN_OUT_LOGITS;
     if (output->top_k != 0) rows.want |= BN_OUT_TOPK;
     if (output->z != nullptr) rows.want |= BN_OUT_Z;
+    rows.hidden = output->hidden;
+    if (output->hidden != nullptr) rows.want |= BN_OUT_HIDDEN;
   }
   bn_error error = fresh_error();
   check(table_->append(session_, tokens.data(), n, output != nullptr ? &rows : nullptr, &call, &error), error);
   if (output != nullptr && rows.n_rows != n - rows.first) {
-    throw BackendError(BN_E_INTERNAL,
-                       fmt::format("returned {} rows of logits, {} were asked for", rows.n_rows, n - rows.first));
+    throw BackendError(BN_E_INTERNAL, fmt::format("returned {} rows, {} were asked for", rows.n_rows, n - rows.first));
   }
 }
 

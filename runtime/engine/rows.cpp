@@ -2,6 +2,7 @@
 #include "engine/rows.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -22,6 +23,18 @@ const char* why_unusable(const float* row, uint32_t n_vocab) {
 
 void check_row(const float* row, uint32_t n_vocab) {
   if (const char* reason = why_unusable(row, n_vocab)) throw UnusableLogits(reason);
+}
+
+void check_hidden(std::span<const float> rows, uint32_t n_embd) {
+  for (; !rows.empty(); rows = rows.subspan(n_embd)) {
+    const auto row = rows.first(n_embd);
+    if (!std::all_of(row.begin(), row.end(), [](float x) { return std::isfinite(x); })) {
+      throw UnusableLogits("produced hidden states that are not finite");
+    }
+    if (std::all_of(row.begin(), row.end(), [](float x) { return x == 0; })) {
+      throw UnusableLogits("produced hidden states that are all zero");
+    }
+  }
 }
 
 void summarize_rows(const Output& output, const float* logits, uint32_t n_rows, uint32_t n_vocab) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "engine/engine.h"
 
@@ -13,6 +14,9 @@ namespace bitnet::engine {
 const char* why_unusable(const float* row, uint32_t n_vocab);
 // Throws UnusableLogits when there is a reason.
 void check_row(const float* row, uint32_t n_vocab);
+
+// Throws UnusableLogits for rows of hidden states, [rows][n_embd], that are not finite or all zero.
+void check_hidden(std::span<const float> rows, uint32_t n_embd);
 
 // Fills top_id, top_logit and z of an output, where wanted, from its logits [n_rows][n_vocab]. The best logits of an unusable
 // row are NaN.

@@ -148,6 +148,19 @@ void Session::append(std::span<const int32_t> tokens, uint32_t first_row, float*
   if (stage == Stage::kDecode) generated_ += static_cast<uint32_t>(tokens.size());
 }
 
+std::vector<float> Session::embed(std::span<const int32_t> tokens) {
+  if (tokens.empty()) fail(ErrorKind::kUsage, "there is no token to make an embedding of");
+  if (tokens.size() > n_ctx()) {
+    fail(ErrorKind::kUsage, "{} tokens do not fit into the context of {}; raise -c or shorten the text", tokens.size(),
+         n_ctx());
+  }
+  truncate(0);
+  std::vector<float> rows;
+  with_backend(backend::Stage::kPrefill, [&] { rows = engine_->embed(tokens); });
+  log_.assign(tokens.begin(), tokens.end());
+  return rows;
+}
+
 std::vector<int32_t> Session::decode(const bn_sampler& sampler, DecodeLimit limit) {
   limit.tokens = std::min<uint32_t>(limit.tokens, n_ctx() - static_cast<uint32_t>(log_.size()));
   if (limit.tokens == 0) return {};

@@ -58,6 +58,9 @@ class Session {
   enum class Stage { kPrefill, kDecode };
   // Appends tokens to the log; logits: [n - first_row][n_vocab] for tokens [first_row, n), null when first_row is n.
   void append(std::span<const int32_t> tokens, uint32_t first_row, float* logits, Stage stage);
+  // Hidden states of a text that is all there is: the log is these tokens afterwards. One row [n_embd], pooled as
+  // model::choose_pooling() said, or without pooling [tokens][n_embd].
+  std::vector<float> embed(std::span<const int32_t> tokens);
   // Samples at least one token on the backend and appends what was sampled to the log; ends at the limit and with a stop token
   // of the sampler. Fewer steps when the backend failed on the way, and when the context ends (none when it is full).
   std::vector<int32_t> decode(const bn_sampler& sampler, DecodeLimit limit);

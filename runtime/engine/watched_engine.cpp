@@ -60,6 +60,17 @@ void WatchedEngine::append(std::span<const int32_t> tokens, uint32_t first, floa
   if (rows != 0) std::memcpy(logits, shared_->logits.data(), shared_->logits.size() * sizeof(float));
 }
 
+std::vector<float> WatchedEngine::embed(std::span<const int32_t> tokens) {
+  shared_->tokens.assign(tokens.begin(), tokens.end());
+  call(patience_.call, [](Shared& s, Pulse& pulse) {
+    s.logits.resize(s.engine->hidden_size(static_cast<uint32_t>(s.tokens.size())));
+    Output output;
+    output.hidden = s.logits.data();
+    s.engine->append(s.tokens, &output, pulse);
+  });
+  return shared_->logits;
+}
+
 std::vector<int32_t> WatchedEngine::decode(const bn_sampler& sampler, DecodeLimit limit, std::exception_ptr& error) {
   shared_->tokens.resize(limit.tokens);
   shared_->stop_tokens.assign(sampler.stop, sampler.stop + sampler.n_stop);

@@ -33,6 +33,8 @@ class WatchedEngine {
 
   // logits: [n - first][n_vocab] or null when no rows are wanted.
   void append(std::span<const int32_t> tokens, uint32_t first, float* logits);
+  // Hidden states of all tokens, as many as Output::hidden gets.
+  std::vector<float> embed(std::span<const int32_t> tokens);
   // The tokens that were committed, also when an error came after them: then it is in `error`.
   std::vector<int32_t> decode(const bn_sampler& sampler, DecodeLimit limit, std::exception_ptr& error);
   void last_logits(float* logits);

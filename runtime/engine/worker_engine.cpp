@@ -15,7 +15,7 @@ using nlohmann::json;
 
 WorkerEngine::WorkerEngine(const backend::Plugin& plugin, const backend::Candidate& candidate, const model::Model& model,
                            uint32_t threads, const EngineOptions& options, const WorkerOptions& worker, Pulse& pulse)
-    : Engine(options.n_ctx, model.config.arch.n_vocab), process_(worker.program) {
+    : Engine(options.n_ctx, model.config.arch), process_(worker.program) {
   log(LogLevel::kInfo, "backend {}: in worker process {}", plugin.name, process_.id());
   const std::string text = json{
       {"plugin", plugin.path},
@@ -26,6 +26,8 @@ WorkerEngine::WorkerEngine(const backend::Plugin& plugin, const backend::Candida
       {"head", static_cast<uint32_t>(options.head)},
       {"device_options", options.device_options},
       {"model", model.file.path()},
+      {"pooling", model.config.arch.pooling},
+      {"unit_length", (model.config.arch.must & BN_M_L2_POOLED) != 0},
       {"model_bytes", model.file.size()},
       {"program", worker.beside},
       {"allow_unsafe", worker.allow_unsafe_plugins},
@@ -65,11 +67,15 @@ void WorkerEngine::process(std::span<const int32_t> tokens, uint32_t, const Outp
   request.n_tokens = static_cast<uint32_t>(tokens.size());
   request.first = output != nullptr ? output->first : request.n_tokens;
   const uint32_t n_rows = request.n_tokens - request.first;
-  const uint64_t bytes = 4ull * n_rows * n_vocab();
+  const bool hidden = output != nullptr && output->hidden != nullptr;
+  request.hidden = hidden ? 1 : 0;
+  const uint64_t bytes = 4ull * (hidden ? hidden_size(n_rows) : static_cast<uint64_t>(n_rows) * n_vocab());
   const float* rows = process_.rows(bytes);
   uint32_t none = 0;
   exchange(request, tokens.data(), tokens.size_bytes(), nullptr, none, pulse);
   if (output == nullptr) return;
+  if (hidden) std::memcpy(output->hidden, rows, bytes);
+  if (hidden) return;
   if (output->logits != nullptr) std::memcpy(output->logits, rows, bytes);
   summarize_rows(*output, rows, n_rows, n_vocab());
 }

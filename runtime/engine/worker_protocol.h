@@ -1,7 +1,8 @@
 // engine/worker_protocol.h - what bitnet-run and its worker process say to each other.
 //
 // A stream socket carries a request, then its reply, strictly in turns; both are of the same build, so structs are sent as they
-// lie. A shared file (memfd) holds the pulse in its first page and logits behind it: [rows][n_vocab] float. Parent and worker
+// lie. A shared file (memfd) holds the pulse in its first page and behind it logits,
+// [rows][n_vocab] float, or hidden states as Output has them. Parent and worker
 // are not equals: the worker runs foreign code, so the parent believes no length it is told.
 #pragma once
 
@@ -25,6 +26,7 @@ struct Request {
   uint32_t n_text = 0;
   uint32_t n_tokens = 0;
   uint32_t first = 0;        // kAppend: rows wanted of tokens [first, n_tokens)
+  uint32_t hidden = 0;       // kAppend: hidden states are wanted, not logits
   uint32_t keep = 0;         // kTruncate
   DecodeLimit limit;         // kDecode
   uint64_t shared_size = 0;  // of the shared file by now

@@ -1,6 +1,7 @@
 // model/config.cpp - reads, defaults and range-checks the hyper-parameters.
 #include "model/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -28,6 +29,7 @@ struct Family {
   uint32_t act;  // 0: decided by decide_activation()
   uint32_t rope_kind;
   uint64_t must;
+  bool scaled_embeddings = false;  // by sqrt(n_embd)
 };
 constexpr uint64_t kSubNorms = BN_M_ATTN_SUB_NORM | BN_M_FFN_SUB_NORM;
 constexpr Family kFamilies[] = {
@@ -35,15 +37,68 @@ constexpr Family kFamilies[] = {
     {"bitnet-25", BN_ACT_RELU2, BN_ROPE_HALVES, kSubNorms},
     {"bitnet", 0, BN_ROPE_HALVES, kSubNorms},
     {"llama", BN_ACT_SILU, BN_ROPE_PAIRS, 0},
+    {"qwen3", BN_ACT_SILU, BN_ROPE_HALVES, BN_M_QK_NORM},
+    {"gemma3", BN_ACT_GELU_TANH, BN_ROPE_HALVES, BN_M_QK_NORM | BN_M_POST_NORMS, true},
 };
+// Names that begin like this are taken by their tensors.
+constexpr Family kOtherBitnet = {"bitnet", 0, BN_ROPE_HALVES, kSubNorms};
 
-const Family& find_family(const gguf::File& file, const std::string& architecture) {
+const Family& find_family(const gguf::File& file, Config& config) {
   for (const Family& family : kFamilies) {
-    if (architecture == family.architecture) return family;
+    if (config.architecture == family.architecture) return family;
   }
-  refuse(file, fmt::format("general.architecture is '{}'; this version runs bitnet-b1.58, bitnet-25, bitnet and llama with "
-                           "ternary matrices",
-                           printable(architecture)));
+  if (config.architecture.starts_with("bitnet")) {
+    config.warnings.push_back(fmt::format("architecture '{}' is not known: running it as 'bitnet', as its tensors say",
+                                          printable(config.architecture)));
+    return kOtherBitnet;
+  }
+  refuse(file, fmt::format("general.architecture is '{}'; this version runs bitnet-b1.58, bitnet-25, bitnet, llama, qwen3 and "
+                           "gemma3 with ternary matrices",
+                           printable(config.architecture)));
+}
+
+double number_of(const gguf::File& file, const std::string& key, gguf::ValueType type) {
+  if (type == gguf::ValueType::kBool) return file.find_bool(key).value() ? 1 : 0;
+  if (type == gguf::ValueType::kF32 || type == gguf::ValueType::kF64) return file.find_float(key).value();
+  return static_cast<double>(file.find_int(key).value());
+}
+
+bool has_bias(const gguf::File& file) {
+  const auto is_bias = [](const gguf::TensorInfo& tensor) { return tensor.name.ends_with(".bias"); };
+  return std::any_of(file.tensors().begin(), file.tensors().end(), is_bias);
+}
+
+// Keys and tensors of model variants that compute something else: running them as the family they resemble gives nonsense.
+void refuse_variants(const gguf::File& file, const std::string& architecture) {
+  struct Variant {
+    const char* name;
+    const char* what;
+    double neutral = 0;  // the value that changes nothing
+  };
+  static constexpr Variant kKeys[] = {{"yoco_u_iters", "running layers several times (YOCO)"},
+                                      {"moe_ffn_dim", "a mixture of experts"},
+                                      {"expert_count", "a mixture of experts"},
+                                      {"attention.sliding_window", "attention in a window"},
+                                      {"attn_logit_softcapping", "soft-capped attention"},
+                                      {"final_logit_softcapping", "soft-capped logits"},
+                                      {"attention.causal", "attention to later tokens", 1}};
+  for (const Variant& v : kKeys) {
+    const std::string key = architecture + "." + v.name;
+    const gguf::KeyValue* entry = file.find(key);
+    if (entry == nullptr) continue;
+    const double value = number_of(file, key, entry->type);
+    if (value != v.neutral) refuse(file, fmt::format("{} is {}: {} is not supported", printable(key), value, v.what));
+  }
+  static constexpr Variant kTensors[] = {{"emb_proj_in", "a projection of the embeddings"},
+                                         {"wqkv_gate", "a gate on queries, keys and values"},
+                                         {"ffn_gate_inp", "a mixture of experts"},
+                                         {"_exps.", "a mixture of experts"}};
+  for (const gguf::TensorInfo& tensor : file.tensors()) {
+    for (const Variant& v : kTensors) {
+      if (tensor.name.find(v.name) == std::string::npos) continue;
+      refuse(file, fmt::format("tensor {}: {} is not supported", printable(tensor.name), v.what));
+    }
+  }
 }
 
 // Reads `A.name` keys with a range each.
@@ -89,6 +144,21 @@ class Keys {
   std::string prefix_;
 };
 
+// What is known of the embedding models: they are causal and their last token speaks for the text, whatever the converter wrote
+// (it writes MEAN when it finds nothing). A file that says how to pool and has no head of its own is not for generating.
+void read_pooling(const gguf::File& file, const Keys& keys, Config& config) {
+  constexpr uint32_t kMostKinds = 4;  // none, mean, first token, last token, rank
+  if (file.find(keys.key("pooling_type")) == nullptr || file.find_tensor("output.weight") != nullptr) return;
+  const uint32_t kind = keys.optional("pooling_type", 0, kMostKinds, 0);
+  if (kind == kMostKinds) {
+    refuse(file, fmt::format("{} is {}: models that rank texts are not supported", keys.key("pooling_type"), kind));
+  }
+  static constexpr uint32_t kPooling[] = {BN_POOL_NONE, BN_POOL_LAST, BN_POOL_FIRST, BN_POOL_LAST};
+  config.arch.must |= BN_M_NO_HEAD;
+  choose_pooling(config, kPooling[kind], true);
+}
+
+// Gate of a family whose name does not tell it.
 uint32_t decide_activation(const gguf::File& file, const Keys& keys, Config& config) {
   if (const auto name = file.find_string(keys.key("hidden_activation"))) {
     if (*name == "relu2") return BN_ACT_RELU2;
@@ -100,7 +170,9 @@ uint32_t decide_activation(const gguf::File& file, const Keys& keys, Config& con
         "architecture 'bitnet' with the shape of BitNet b1.58 2B-4T and no hidden_activation: using relu2");
     return BN_ACT_RELU2;
   }
-  return BN_ACT_SILU;
+  if (config.architecture == "bitnet") return BN_ACT_SILU;
+  config.warnings.push_back("the gate function is not in the file: using relu2, as the later BitNet models do");
+  return BN_ACT_RELU2;
 }
 
 void read_rope(const gguf::File& file, const Keys& keys, Config& config) {
@@ -126,6 +198,12 @@ void read_rope(const gguf::File& file, const Keys& keys, Config& config) {
 
 }  // namespace
 
+void choose_pooling(Config& config, uint32_t pooling, bool unit_length) {
+  config.arch.pooling = pooling;
+  config.arch.must &= ~uint64_t{BN_M_L2_POOLED};
+  if (pooling != BN_POOL_NONE && unit_length) config.arch.must |= BN_M_L2_POOLED;
+}
+
 Config read_config(const gguf::File& file) {
   Config config;
   bn_arch& arch = config.arch;
@@ -148,7 +226,8 @@ Config read_config(const gguf::File& file) {
     return config;
   }
 
-  const Family& family = find_family(file, config.architecture);
+  const Family& family = find_family(file, config);
+  refuse_variants(file, config.architecture);
   const gguf::TensorInfo* embeddings = file.find_tensor("token_embd.weight");
   if (embeddings == nullptr) refuse(file, "tensor token_embd.weight is missing");
   arch.n_vocab = keys.optional("vocab_size", 1, kMaxVocab, embeddings->rows());
@@ -183,11 +262,14 @@ Config read_config(const gguf::File& file) {
   read_rope(file, keys, config);
   arch.rope_kind = family.rope_kind;
   arch.must = family.must;
+  if (file.find_tensor("blk.0.attn_q_norm_in.weight") != nullptr) arch.must |= BN_M_IN_NORMS;
+  if (has_bias(file)) arch.must |= BN_M_BIASES;
   arch.act = family.act != 0 ? family.act : decide_activation(file, keys, config);
   arch.act_quant = BN_AQ_TOKEN_I8;
   arch.attn_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(arch.head_dim)));
-  arch.embd_scale = 1.0f;
-  if (file.find_tensor("output.weight") == nullptr) arch.must |= BN_M_TIED_HEAD;
+  arch.embd_scale = family.scaled_embeddings ? static_cast<float>(std::sqrt(static_cast<double>(arch.n_embd))) : 1.0f;
+  read_pooling(file, keys, config);
+  if (file.find_tensor("output.weight") == nullptr && !(arch.must & BN_M_NO_HEAD)) arch.must |= BN_M_TIED_HEAD;
   return config;
 }
 

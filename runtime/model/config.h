@@ -2,7 +2,9 @@
 //
 // Errors  Error{kInvalidModel} naming key, expected and found; an architecture this version cannot run is refused with the
 //         list of those it can.
-// Source  GGUF key names; the families of BitNet b1.58 (bitnet, bitnet-25, bitnet-b1.58) and llama with ternary matrices.
+// Families differ by the values of bn_arch alone: the table at the top of config.cpp, and what the file's tensors and keys say.
+// Source  GGUF key names; the families of BitNet b1.58 (bitnet, bitnet-25, bitnet-b1.58), llama with ternary matrices, and the
+//         BitNet embedding models on qwen3 and gemma3.
 #pragma once
 
 #include <string>
@@ -20,6 +22,10 @@ struct Config {
   double rope_scale = 1.0;            // linear RoPE scaling: positions are divided by it
   std::vector<std::string> warnings;  // doubts that were decided, one line each
 };
+
+// How a text becomes one vector, and whether that is scaled to length 1: the model is to be used so from now on. Before a
+// backend loads it. pooling: BN_POOL_*; NONE: a row for each token, never scaled.
+void choose_pooling(Config& config, uint32_t pooling, bool unit_length);
 
 // A file without tensors is a vocabulary: n_layers is 0 and only vocabulary and context are set; such a file serves backends
 // that need no weights.

@@ -33,8 +33,9 @@ struct Part {
 
 struct Step {
   std::span<const Part> parts;  // of different sequences; T tokens together, at most max_batch
-  float* logits;                // [rows wanted, in the order of the parts][n_vocab]
+  float* logits;                // [rows wanted, in the order of the parts][n_vocab]; null: no logits
   uint32_t best_k = 0;          // not 0: only the k best of each row are wanted, k at most n_vocab. See Graph::best()
+  float* hidden = nullptr;      // [rows wanted][n_embd]: what the head reads, if that is wanted
 };
 
 class Graph {
@@ -57,8 +58,21 @@ class Graph {
 
  private:
   void lay_out(std::span<const Part> parts);
+  // What projections read: x, behind the norm if the family has one there, as int8 codes.
+  struct Input {
+    const char* name;
+    backend::Quantized codes;
+    backend::Activations x;
+    const Gain& norm;
+    backend::Activations normed;  // where the normed x goes when the projections have norms of their own; may be x
+  };
+  struct Projection {
+    const Matrix& matrix;
+    backend::Ops::LinearCall call;
+  };
   void forward(uint32_t member, const Step& step);
-  void head(uint32_t member, const Step& step);
+  void project(uint32_t member, const Input& input, std::initializer_list<Projection> projections);
+  void head(uint32_t member, const Step& step, backend::Activations h);
   backend::Activations activations(uint32_t width);
 
   const Config& config_;

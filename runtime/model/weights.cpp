@@ -83,6 +83,9 @@ class TensorSet {
     return values;
   }
 
+  // Absent unless `wanted`, and then it must be there.
+  Gain gain_if(uint64_t wanted, const std::string& name, uint64_t n) { return wanted != 0 ? gain(name, n) : Gain(); }
+
   bn_tensor dense(const std::string& name, uint32_t role, const bn_arch& arch) {
     bn_tensor result{};
     const gguf::TensorInfo* tensor = take(name, arch.n_embd, arch.n_vocab, true);
@@ -105,7 +108,7 @@ class TensorSet {
     return result;
   }
 
-  Matrix matrix(const std::string& stem, uint32_t role, uint32_t layer, uint32_t cols, uint32_t rows);
+  Matrix matrix(const std::string& stem, uint32_t role, uint32_t layer, uint32_t cols, uint32_t rows, uint64_t must);
 
   void note_unexpected() {
     for (const gguf::TensorInfo& tensor : file_.tensors()) {
@@ -120,10 +123,13 @@ class TensorSet {
   std::set<std::string> used_;
 };
 
-// The tensors of one matrix: NAME.weight and, optionally, a one-element NAME.scale that multiplies the product.
-Matrix TensorSet::matrix(const std::string& stem, uint32_t role, uint32_t layer, uint32_t cols, uint32_t rows) {
+// The tensors of one matrix: NAME.weight; optionally a one-element NAME.scale that multiplies the product, and NAME.bias; in
+// some families NAME_norm_in.weight.
+Matrix TensorSet::matrix(const std::string& stem, uint32_t role, uint32_t layer, uint32_t cols, uint32_t rows, uint64_t must) {
   Matrix m;
   m.source = take(stem + ".weight", cols, rows, true);
+  m.norm_in = gain_if(must & BN_M_IN_NORMS, stem + "_norm_in.weight", cols);
+  m.bias = gain(stem + ".bias", rows, false);
   const Gain factor = gain(stem + ".scale", 1, false);
   if (m.source == nullptr) return m;
   if (!gguf::ternary_scale_kind(*m.source->type)) {
@@ -200,20 +206,28 @@ void check_finite(const gguf::File& file, const char* name) {
 }
 
 Layer read_layer(TensorSet& set, uint32_t n, const bn_arch& arch) {
-  const uint32_t q_width = arch.n_heads * arch.head_dim, kv_width = arch.n_kv_heads * arch.head_dim;
+  const uint32_t D = arch.n_embd, F = arch.n_ff, HD = arch.n_heads * arch.head_dim, GD = arch.n_kv_heads * arch.head_dim;
+  const uint64_t must = arch.must;
   const auto stem = [&](const char* name) { return fmt::format("blk.{}.{}", n, name); };
+  const auto matrix = [&](const char* name, uint32_t role, uint32_t cols, uint32_t rows) {
+    return set.matrix(stem(name), role, n, cols, rows, must);
+  };
   Layer layer;
-  layer.attn_norm = set.gain(stem("attn_norm.weight"), arch.n_embd);
-  layer.attn_q = set.matrix(stem("attn_q"), BN_T_ATTN_Q, n, arch.n_embd, q_width);
-  layer.attn_k = set.matrix(stem("attn_k"), BN_T_ATTN_K, n, arch.n_embd, kv_width);
-  layer.attn_v = set.matrix(stem("attn_v"), BN_T_ATTN_V, n, arch.n_embd, kv_width);
-  if (arch.must & BN_M_ATTN_SUB_NORM) layer.attn_sub_norm = set.gain(stem("attn_sub_norm.weight"), q_width);
-  layer.attn_output = set.matrix(stem("attn_output"), BN_T_ATTN_OUTPUT, n, q_width, arch.n_embd);
-  layer.ffn_norm = set.gain(stem("ffn_norm.weight"), arch.n_embd);
-  layer.ffn_gate = set.matrix(stem("ffn_gate"), BN_T_FFN_GATE, n, arch.n_embd, arch.n_ff);
-  layer.ffn_up = set.matrix(stem("ffn_up"), BN_T_FFN_UP, n, arch.n_embd, arch.n_ff);
-  if (arch.must & BN_M_FFN_SUB_NORM) layer.ffn_sub_norm = set.gain(stem("ffn_sub_norm.weight"), arch.n_ff);
-  layer.ffn_down = set.matrix(stem("ffn_down"), BN_T_FFN_DOWN, n, arch.n_ff, arch.n_embd);
+  layer.attn_norm = set.gain(stem("attn_norm.weight"), D);
+  layer.attn_q = matrix("attn_q", BN_T_ATTN_Q, D, HD);
+  layer.attn_k = matrix("attn_k", BN_T_ATTN_K, D, GD);
+  layer.attn_v = matrix("attn_v", BN_T_ATTN_V, D, GD);
+  layer.attn_q_norm = set.gain_if(must & BN_M_QK_NORM, stem("attn_q_norm.weight"), arch.head_dim);
+  layer.attn_k_norm = set.gain_if(must & BN_M_QK_NORM, stem("attn_k_norm.weight"), arch.head_dim);
+  layer.attn_sub_norm = set.gain_if(must & BN_M_ATTN_SUB_NORM, stem("attn_sub_norm.weight"), HD);
+  layer.attn_output = matrix("attn_output", BN_T_ATTN_OUTPUT, HD, D);
+  layer.post_attn_norm = set.gain_if(must & BN_M_POST_NORMS, stem("post_attention_norm.weight"), D);
+  layer.ffn_norm = set.gain(stem("ffn_norm.weight"), D);
+  layer.ffn_gate = matrix("ffn_gate", BN_T_FFN_GATE, D, F);
+  layer.ffn_up = matrix("ffn_up", BN_T_FFN_UP, D, F);
+  layer.ffn_sub_norm = set.gain_if(must & BN_M_FFN_SUB_NORM, stem("ffn_sub_norm.weight"), F);
+  layer.ffn_down = matrix("ffn_down", BN_T_FFN_DOWN, F, D);
+  layer.post_ffn_norm = set.gain_if(must & BN_M_POST_NORMS, stem("post_ffw_norm.weight"), D);
   return layer;
 }
 
@@ -252,7 +266,8 @@ Weights read_weights(const gguf::File& file, const Config& config, bool check_te
   TensorSet set(file, problems);
   Weights weights;
   weights.token_embd = set.dense("token_embd.weight", BN_T_TOKEN_EMBD, arch);
-  weights.output = arch.must & BN_M_TIED_HEAD ? weights.token_embd : set.dense("output.weight", BN_T_OUTPUT, arch);
+  if (arch.must & BN_M_TIED_HEAD) weights.output = weights.token_embd;
+  if (!(arch.must & (BN_M_TIED_HEAD | BN_M_NO_HEAD))) weights.output = set.dense("output.weight", BN_T_OUTPUT, arch);
   weights.output_norm = set.gain("output_norm.weight", arch.n_embd);
   weights.rope_factors = set.gain("rope_freqs.weight", arch.rope_dim / 2, false);
   for (float factor : weights.rope_factors) {
@@ -277,7 +292,7 @@ Weights read_weights(const gguf::File& file, const Config& config, bool check_te
   }
   if (check_tensors) {
     check_finite(file, "token_embd.weight");
-    if (!(arch.must & BN_M_TIED_HEAD)) check_finite(file, "output.weight");
+    if (!(arch.must & (BN_M_TIED_HEAD | BN_M_NO_HEAD))) check_finite(file, "output.weight");
   }
   return weights;
 }

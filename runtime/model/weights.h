@@ -17,28 +17,33 @@
 
 namespace bitnet::model {
 
+using Gain = std::vector<float>;  // [n]
+
 // A ternary matrix of a block. tensor.format says how its data lies: bn.i2s128 in place when the file has it that way, else
 // bn.t2 with data null: then rows come from read_t2().
 struct Matrix {
   const gguf::TensorInfo* source = nullptr;
   bn_tensor tensor{};         // [rows, cols]
   std::vector<float> scales;  // what tensor.scales points to: one, or one per row
+  Gain norm_in;               // [cols], the matrix's own norm of its input; empty where the family has none
+  Gain bias;                  // [rows], added to its result; mostly empty
 
   bool in_place() const { return tensor.data != nullptr; }
   // Rows [row0, row1) in layout bn.t2, (cols+3)/4 bytes each. Any thread.
   void read_t2(uint32_t row0, uint32_t row1, uint8_t* dst) const;
 };
 
-using Gain = std::vector<float>;  // [n]
-
+// Norms that the family does not have are empty.
 struct Layer {
-  Gain attn_norm, attn_sub_norm, ffn_norm, ffn_sub_norm;  // sub-norms empty where the family has none
+  Gain attn_norm, attn_sub_norm, ffn_norm, ffn_sub_norm;
+  Gain attn_q_norm, attn_k_norm;       // [head_dim], of every head
+  Gain post_attn_norm, post_ffn_norm;  // [n_embd], of what the residual stream gets
   Matrix attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down;
 };
 
 struct Weights {
   bn_tensor token_embd{};           // [n_vocab, n_embd]
-  bn_tensor output{};               // [n_vocab, n_embd]; the embeddings when the head is tied
+  bn_tensor output{};               // [n_vocab, n_embd]; the embeddings when the head is tied; empty without a head
   Gain output_norm;                 // [n_embd]
   std::vector<float> rope_factors;  // [rope_dim/2], empty: none
   std::vector<Layer> layers;

@@ -135,6 +135,7 @@ MemoryNeed memory_need(const gguf::File& file, const model::Config& config) {
   need.file = file.size();
   need.kv_per_position = model::KvCache::bytes_per_position(config.arch, BN_DT_F32);
   need.kv_at_context = need.kv_per_position * config.arch.n_ctx_max;
+  if (config.arch.must & BN_M_NO_HEAD) return need;
   const gguf::TensorInfo* head = file.find_tensor("output.weight");
   if (head == nullptr) head = file.find_tensor("token_embd.weight");
   const auto dtype = head != nullptr ? gguf::dense_dtype(*head->type) : std::nullopt;

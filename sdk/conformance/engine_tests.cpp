@@ -32,7 +32,13 @@ const ToyShape kFamilies[] = {
     {"window", kSubNorms, BN_ACT_RELU2, BN_ROPE_HALVES, 4, 2, 20, 16, 50},
     {"kv_f16", kSubNorms, BN_ACT_RELU2, BN_ROPE_HALVES, 4, 2, 20, 16, 0, BN_DT_F16},
     {"f16_head", kSubNorms | BN_M_TIED_HEAD, BN_ACT_RELU2, BN_ROPE_HALVES, 4, 2, 20, 16, 0, BN_DT_F32, BN_DT_F16},
-    {"embd_scale", 0, BN_ACT_SILU, BN_ROPE_HALVES, 4, 4, 20, 20, 0, BN_DT_F32, BN_DT_F32, 11.3f}};
+    {"embd_scale", 0, BN_ACT_SILU, BN_ROPE_HALVES, 4, 4, 20, 20, 0, BN_DT_F32, BN_DT_F32, 11.3f},
+    {"in_norms", kSubNorms | BN_M_IN_NORMS},
+    {"qk_norms", BN_M_QK_NORM},
+    {"post_norms", BN_M_POST_NORMS},
+    {"biases", BN_M_BIASES},
+    {"embedding", BN_M_IN_NORMS | BN_M_QK_NORM | BN_M_POST_NORMS | BN_M_TIED_HEAD, BN_ACT_GELU_TANH, BN_ROPE_HALVES, 2, 1, 256,
+     256}};
 
 // A prompt across two KV pages with all logits, then tokens one by one.
 void family(Subject& s, const ToyShape& shape) {
@@ -219,7 +225,7 @@ void unknown_model(Subject& s) {
     void (*apply)(ToyModel&);
   };
   static constexpr Change kChanges[] = {{"must bit 40", [](ToyModel& t) { t.arch.must |= 1ull << 40; }},
-                                        {"must bit 8", [](ToyModel& t) { t.arch.must |= 1ull << 8; }},
+                                        {"must bit 9", [](ToyModel& t) { t.arch.must |= 1ull << 9; }},
                                         {"activation 77", [](ToyModel& t) { t.arch.act = 77; }},
                                         {"RoPE kind 9", [](ToyModel& t) { t.arch.rope_kind = 9; }},
                                         {"quantiser 9", [](ToyModel& t) { t.arch.act_quant = 9; }},
@@ -390,6 +396,38 @@ void other_outputs(Subject& s) {
   }
 }
 
+// One row for all tokens asked for; a model without a head gives that and nothing else.
+void pooling(Subject& s) {
+  constexpr uint32_t kTokens = 70;
+  for (const uint32_t kind : {BN_POOL_LAST, BN_POOL_MEAN, BN_POOL_FIRST}) {
+    for (const uint64_t length : {uint64_t{0}, uint64_t{BN_M_L2_POOLED}}) {
+      const Where where(say("pooling %u, %s", kind, length != 0 ? "length 1" : "as it is"));
+      ToyModel toy({"pooled", BN_M_IN_NORMS | BN_M_QK_NORM | BN_M_NO_HEAD | length, BN_ACT_SILU});
+      toy.arch.pooling = kind;
+      const EngineModel model(s, toy);
+      const uint32_t width = toy.arch.n_embd;
+      EngineSession session(model);
+      for (const uint32_t first : {0u, 3u, kTokens - 1}) {
+        Output<float> hidden("hidden", untouched<float>(width), width, false, Edge::kEnd);
+        bn_output out = {}, own = {};
+        out.struct_size = own.struct_size = sizeof(bn_output);
+        out.want = own.want = BN_OUT_HIDDEN;
+        out.first = own.first = first;
+        out.hidden = hidden.found(), own.hidden = hidden.expected.data();
+        const std::vector<int32_t> tokens = toy.prompt(kTokens);
+        bn_error error = fresh_error();
+        const bn_status status = model.engine.append(session.handle(), tokens.data(), kTokens, &out, nullptr, &error);
+        if (status == BN_E_UNSUPPORTED) throw NotApplicable{say("append: %.240s", error.message)};
+        expect_ok(status, "append", &error);
+        expect_ok(session.reference().append(tokens.data(), kTokens, &own, nullptr, &error), "the reference's append", &error);
+        expect(out.n_rows == kTokens - first, say("n_rows is %u, expected %u tokens", out.n_rows, kTokens - first));
+        hidden.check(model.accuracy);
+      }
+      expect_refused(raw_decode(session, greedy(), 3), BN_E_INVALID, "decode of a model without a head");
+    }
+  }
+}
+
 void struct_sizes(Subject& s) {
   ToyModel toy(kUsualToy);
   for (const size_t tail : {size_t{0}, size_t{64}}) {
@@ -488,6 +526,7 @@ Tests engine_tests() {
       {"engine.budget", kConsistent, budget},
       {"engine.heartbeat", rule::kStop, heartbeat},
       {"engine.other_outputs", "engine.h, bn_output: top-k exact and sorted, z, hidden", other_outputs},
+      {"engine.pooling", "engine.h, bn_output.hidden: with bn_arch.pooling one row, as kit/pooling.hpp", pooling},
       {"engine.struct_sizes", rule::kSizes, struct_sizes},
       {"engine.unload", rule::kOwner, unload}};
   tests.insert(tests.end(), others.begin(), others.end());

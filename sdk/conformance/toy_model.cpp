@@ -36,7 +36,8 @@ ToyModel::ToyModel(const ToyShape& shape) : random_(shape.must + shape.act * 100
   bn::kit::fill_rope_tables(0, kContext, shape.rope_dim, 1e4, 1.0, nullptr, cosine_.data(), sine_.data());
   const uint32_t q = shape.n_heads * shape.head_dim, kv = shape.n_kv_heads * shape.head_dim;
   add_dense(BN_T_TOKEN_EMBD, BN_NO_LAYER, kVocabulary, kWidth, shape.head_dtype);
-  if ((shape.must & BN_M_TIED_HEAD) == 0) add_dense(BN_T_OUTPUT, BN_NO_LAYER, kVocabulary, kWidth, shape.head_dtype);
+  if ((shape.must & (BN_M_TIED_HEAD | BN_M_NO_HEAD)) == 0)
+    add_dense(BN_T_OUTPUT, BN_NO_LAYER, kVocabulary, kWidth, shape.head_dtype);
   add_dense(BN_T_OUTPUT_NORM, BN_NO_LAYER, 1, kWidth);
   for (uint32_t n = 0; n < kLayers; ++n) {
     add_dense(BN_T_ATTN_NORM, n, 1, kWidth), add_dense(BN_T_FFN_NORM, n, 1, kWidth);
@@ -49,6 +50,14 @@ ToyModel::ToyModel(const ToyShape& shape) : random_(shape.must + shape.act * 100
     add_ternary(BN_T_FFN_GATE, n, kFf, kWidth, Layout::kI2s128, false);
     add_ternary(BN_T_FFN_UP, n, kFf, kWidth, Layout::kUnknown, false);
     add_ternary(BN_T_FFN_DOWN, n, kWidth, kFf, Layout::kT2, true);
+    const uint32_t cols[] = {kWidth, kWidth, kWidth, q, kWidth, kWidth, kFf};  // of the seven projections
+    for (uint32_t i = 0; (shape.must & BN_M_IN_NORMS) != 0 && i < 7; ++i) add_dense(BN_T_ATTN_Q_NORM_IN + i, n, 1, cols[i]);
+    if ((shape.must & BN_M_QK_NORM) != 0) add_dense(BN_T_ATTN_Q_NORM, n, 1, shape.head_dim);
+    if ((shape.must & BN_M_QK_NORM) != 0) add_dense(BN_T_ATTN_K_NORM, n, 1, shape.head_dim);
+    if ((shape.must & BN_M_POST_NORMS) != 0) add_dense(BN_T_POST_ATTN_NORM, n, 1, kWidth);
+    if ((shape.must & BN_M_POST_NORMS) != 0) add_dense(BN_T_POST_FFN_NORM, n, 1, kWidth);
+    if ((shape.must & BN_M_BIASES) != 0) add_dense(BN_T_ATTN_K_BIAS, n, 1, kv);  // a bias is optional: two of seven have one
+    if ((shape.must & BN_M_BIASES) != 0) add_dense(BN_T_FFN_DOWN_BIAS, n, 1, kWidth);
   }
 }
 

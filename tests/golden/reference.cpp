@@ -49,6 +49,31 @@ Prompt prompt_of(const json& j, const std::string& folder, uint32_t n_vocab) {
   return p;
 }
 
+PooledText::Vector vector_of(const json& j, const std::string& folder) {
+  return {test::read_numbers<float>(folder + "/" + j.at("file").get<std::string>()), j.at("max_abs"), j.at("cosine_at_least")};
+}
+
+EmbeddingCase read_embedding_case(const std::string& name) {
+  const std::string folder = data_path("families/" + name);
+  const json j = read_json(folder + "/expected.json");
+  EmbeddingCase c{name, folder + "/" + j.at("model").get<std::string>(), j.at("dim"), {}};
+  for (const json& p : j.at("prompts")) {
+    PooledText text;
+    text.name = p.at("name");
+    text.tokens = p.at("tokens").get<std::vector<int32_t>>();
+    text.hidden = test::read_numbers<float>(folder + "/" + p.at("hidden_file").get<std::string>());
+    text.tolerance = tolerance_of(p.at("tolerance"));
+    text.last = vector_of(p.at("embedding_last"), folder);
+    text.mean = vector_of(p.at("embedding_mean"), folder);
+    if (text.hidden.size() != text.tokens.size() * c.dim || text.last.values.size() != c.dim ||
+        text.mean.values.size() != c.dim) {
+      throw std::runtime_error(folder + ", text " + text.name + ": counts do not fit each other");
+    }
+    c.texts.push_back(std::move(text));
+  }
+  return c;
+}
+
 Case read_case(const std::string& name) {
   const bool story = name == kStory;
   const std::string folder = data_path(story ? "story" : "families/" + name);
@@ -80,6 +105,17 @@ const std::vector<std::string>& family_names() {
                                                  "bitnet_relu2_key", "llama_rope_freqs",  "llama_falcon3_hd256",
                                                  "llama_row_scales"};
   return names;
+}
+
+const std::vector<std::string>& embedding_names() {
+  static const std::vector<std::string> names = {"qwen3_embedding", "gemma3_embedding"};
+  return names;
+}
+
+const EmbeddingCase& load_embedding_case(const std::string& name) {
+  static std::map<std::string, EmbeddingCase> loaded;
+  const auto at = loaded.find(name);
+  return at != loaded.end() ? at->second : loaded.emplace(name, read_embedding_case(name)).first->second;
 }
 
 std::vector<std::string> case_names() {

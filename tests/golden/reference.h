@@ -46,6 +46,29 @@ struct Case {
   const Prompt& prompt(const std::string& prompt_name) const;
 };
 
+// An embedding model's text: rows behind the last norm, and the vectors of length 1 made of them.
+struct PooledText {
+  std::string name;
+  std::vector<int32_t> tokens;
+  std::vector<float> hidden;  // [tokens][dim]
+  Tolerance tolerance;        // of hidden
+  struct Vector {
+    std::vector<float> values;  // [dim]
+    double max_abs = 0, cosine_at_least = 0;
+  };
+  Vector last, mean;
+};
+
+struct EmbeddingCase {
+  std::string name;
+  std::string model;  // path
+  uint32_t dim = 0;
+  std::vector<PooledText> texts;
+};
+
+const std::vector<std::string>& embedding_names();
+const EmbeddingCase& load_embedding_case(const std::string& name);  // loaded once per name
+
 inline constexpr const char* kStory = "story";
 const std::vector<std::string>& family_names();
 std::vector<std::string> case_names();  // the families and the story model

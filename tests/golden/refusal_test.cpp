@@ -30,8 +30,8 @@ TEST_P(Refusal, NamesFileCauseAndWhatIsSupported) {
 
 INSTANTIATE_TEST_SUITE_P(Models, Refusal,
                          testing::Values(Refused{"bitnet_silu_hd100", "TL2", "I2_S"},
-                                         Refused{"qwen3_embedding", "general.architecture is 'qwen3'", "bitnet-b1.58"},
-                                         Refused{"gemma3_embedding", "general.architecture is 'gemma3'", "bitnet-b1.58"}),
+                                         Refused{"qwen3_embedding", "an embedding model (qwen3)", "bitnet-run embed"},
+                                         Refused{"gemma3_embedding", "an embedding model (gemma3)", "bitnet-run embed"}),
                          [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

@@ -41,30 +41,44 @@ void TraceReplay::block(uint32_t n) {
   const model::Layer& w = model_.weights.layers[n];
   const model::LinearLayer& l = linears_.layers[n];
   const auto at = [&](const char* name) { return fmt::format("blk.{}.{}", n, name); };
-  const std::string x = n == 0 ? "embd" : fmt::format("blk.{}.ffn_residual", n - 1);
+  const std::string embedded = arch_.embd_scale == 1.0f ? "embd" : "embd_scaled";
+  const std::string x = n == 0 ? embedded : fmt::format("blk.{}.ffn_residual", n - 1);
 
-  norm(at("attn_norm"), x, w.attn_norm);
-  quantize({at("attn_q"), at("attn_k"), at("attn_v")}, x, w.attn_norm);
-  product(at("attn_q"), l.attn_q);
-  product(at("attn_k"), l.attn_k);
-  product(at("attn_v"), l.attn_v);
-  rope(at("attn_q_rope"), at("attn_q"), arch_.n_heads);
-  rope(at("attn_k_rope"), at("attn_k"), arch_.n_kv_heads);
+  project({{at("attn_q"), w.attn_q, l.attn_q}, {at("attn_k"), w.attn_k, l.attn_k}, {at("attn_v"), w.attn_v, l.attn_v}},
+          at("attn_norm"), x, w.attn_norm);
+  rope(at("attn_q_rope"), after(at("attn_q_normed"), at("attn_q"), w.attn_q_norm), arch_.n_heads);
+  rope(at("attn_k_rope"), after(at("attn_k_normed"), at("attn_k"), w.attn_k_norm), arch_.n_kv_heads);
   attention(at("attn"), at("attn_q_rope"), at("attn_k_rope"), at("attn_v"));
-  if (!w.attn_sub_norm.empty()) norm(at("attn_sub_norm"), at("attn"), w.attn_sub_norm);
-  quantize({at("attn_output")}, at("attn"), w.attn_sub_norm);
-  product(at("attn_output"), l.attn_output);
-  residual(at("attn_residual"), x, at("attn_output"));
+  project({{at("attn_output"), w.attn_output, l.attn_output}}, at("attn_sub_norm"), at("attn"), w.attn_sub_norm);
+  residual(at("attn_residual"), x, after(at("post_attention_norm"), at("attn_output"), w.post_attn_norm));
 
-  norm(at("ffn_norm"), at("attn_residual"), w.ffn_norm);
-  quantize({at("ffn_gate"), at("ffn_up")}, at("attn_residual"), w.ffn_norm);
-  product(at("ffn_gate"), l.ffn_gate);
-  product(at("ffn_up"), l.ffn_up);
+  project({{at("ffn_gate"), w.ffn_gate, l.ffn_gate}, {at("ffn_up"), w.ffn_up, l.ffn_up}}, at("ffn_norm"), at("attn_residual"),
+          w.ffn_norm);
   gate_times_up(at("ffn_act"), at("ffn_gate"), at("ffn_up"));
-  if (!w.ffn_sub_norm.empty()) norm(at("ffn_sub_norm"), at("ffn_act"), w.ffn_sub_norm);
-  quantize({at("ffn_down")}, at("ffn_act"), w.ffn_sub_norm);
-  product(at("ffn_down"), l.ffn_down);
-  residual(at("ffn_residual"), at("attn_residual"), at("ffn_down"));
+  project({{at("ffn_down"), w.ffn_down, l.ffn_down}}, at("ffn_sub_norm"), at("ffn_act"), w.ffn_sub_norm);
+  residual(at("ffn_residual"), at("attn_residual"), after(at("post_ffw_norm"), at("ffn_down"), w.post_ffn_norm));
+}
+
+void TraceReplay::project(const std::vector<Projection>& projections, const std::string& norm_name, const std::string& input,
+                          const model::Gain& gain) {
+  const std::string normed = after(norm_name, input, gain);
+  std::vector<std::string> names;
+  for (const Projection& p : projections) names.push_back(p.name);
+  if ((arch_.must & BN_M_IN_NORMS) == 0) quantize(names, input, gain);
+  for (const Projection& p : projections) {
+    if ((arch_.must & BN_M_IN_NORMS) != 0) {
+      norm(p.name + "_norm_in", normed, p.matrix.norm_in);
+      quantize({p.name}, normed, p.matrix.norm_in);
+    }
+    product(p.name, p.linear);
+  }
+}
+
+// A norm, if the family has it: the name of what comes out.
+std::string TraceReplay::after(const std::string& name, const std::string& input, const model::Gain& gain) {
+  if (gain.empty()) return input;
+  norm(name, input, gain);
+  return name;
 }
 
 TraceReplay::Matrix TraceReplay::matrix(uint32_t width) const {
@@ -92,18 +106,20 @@ void TraceReplay::region(F&& f) {
 }
 
 void TraceReplay::embedding() {
-  Matrix y = matrix(arch_.n_embd);
-  region(
-      [&](uint32_t m) { ops_.embed(m, "embd", y.view, model_.weights.token_embd, trace_.tokens().data(), arch_.embd_scale); });
-  check("embd", y.view);
+  const auto embed = [&](const char* name, float scale) {
+    Matrix y = matrix(arch_.n_embd);
+    region([&](uint32_t m) { ops_.embed(m, name, y.view, model_.weights.token_embd, trace_.tokens().data(), scale); });
+    check(name, y.view);
+  };
+  embed("embd", 1.0f);
+  if (arch_.embd_scale != 1.0f) embed("embd_scaled", arch_.embd_scale);
 }
 
 void TraceReplay::norm(const std::string& name, const std::string& input, const model::Gain& gain) {
   Matrix x = recorded(input), y = matrix(trace_.width(name));
-  std::vector<uint32_t> rows(n_tokens_);
-  std::iota(rows.begin(), rows.end(), 0u);
   region([&](uint32_t m) {
-    ops_.rms_norm(m, "norm", y.view, x.view, gain.data(), static_cast<uint32_t>(gain.size()), arch_.norm_eps, rows);
+    const uint32_t n = static_cast<uint32_t>(gain.size());
+    ops_.rms_norms(m, "norm", y.view, x.view, gain.data(), trace_.width(name) / n, n, arch_.norm_eps);
   });
   check(name, y.view);
 }
@@ -159,9 +175,10 @@ void TraceReplay::product(const std::string& name, const backend::Linear& linear
   unit.weight.scales = &one;
   unit.weight.n_scales = 1;
   Matrix sums = matrix(rows), y = matrix(rows);
+  const backend::Ops::LinearCall unit_call{&unit, sums.view}, call{&linear, y.view};
   region([&](uint32_t m) {
-    ops_.bit_linear(m, {codes.data(), ones.data(), sum.data(), stride}, {{&unit, sums.view}});
-    ops_.bit_linear(m, {codes.data(), scale.data(), sum.data(), stride}, {{&linear, y.view}});
+    ops_.bit_linear(m, {codes.data(), ones.data(), sum.data(), stride}, {&unit_call, 1});
+    ops_.bit_linear(m, {codes.data(), scale.data(), sum.data(), stride}, {&call, 1});
   });
   const auto expected = trace_.floats(name);
   for (uint32_t t = 0; t < n_tokens_; ++t) {
@@ -225,6 +242,7 @@ void TraceReplay::gate_times_up(const std::string& name, const std::string& gate
 void TraceReplay::head() {
   const std::string x = fmt::format("blk.{}.ffn_residual", arch_.n_layers - 1);
   norm("output_norm", x, model_.weights.output_norm);
+  if (arch_.must & BN_M_NO_HEAD) return;
   Matrix h = recorded("output_norm"), y = matrix(arch_.n_vocab);
   region([&](uint32_t m) { ops_.dense(m, "output", y.view, model_.weights.output, h.view, n_tokens_); });
   check("logits", y.view);

@@ -45,9 +45,19 @@ class TraceReplay {
 
   void block(uint32_t n);
   void embedding();
-  void norm(const std::string& name, const std::string& input, const model::Gain& gain);
+  void norm(const std::string& name, const std::string& input,
+            const model::Gain& gain);  // of every vector of the gain's length
   void quantize(const std::vector<std::string>& products, const std::string& input, const model::Gain& gain);
   void product(const std::string& name, const backend::Linear& linear);
+  struct Projection {
+    std::string name;
+    const model::Matrix& matrix;
+    const backend::Linear& linear;
+  };
+  // Behind the norm called norm_name, if gain is not empty; each with its own, if the family has such norms.
+  void project(const std::vector<Projection>& projections, const std::string& norm_name, const std::string& input,
+               const model::Gain& gain);
+  std::string after(const std::string& name, const std::string& input, const model::Gain& gain);
   void rope(const std::string& name, const std::string& input, uint32_t n_heads);
   void attention(const std::string& name, const std::string& q, const std::string& k, const std::string& v);
   void residual(const std::string& name, const std::string& x, const std::string& y);

@@ -15,9 +15,10 @@ using Parameter = std::tuple<std::string, std::string>;  // backend, case
 using Operations = BackendTest<Parameter>;
 
 TEST_P(Operations, GiveTheRecordedResults) {
-  const Case& c = load_case(std::get<1>(GetParam()));
-  const Trace trace(data_path(c.name == kStory ? "story" : "families/" + c.name));
-  const model::Model model(c.model);
+  const std::string& name = std::get<1>(GetParam());
+  const std::string folder = data_path(name == kStory ? "story" : "families/" + name);
+  const Trace trace(folder);
+  const model::Model model(name == kStory ? BITNET_STORY_MODEL : folder + "/model.gguf");
   backend::DiscoveryOptions options;
   options.program_path = BITNET_RUN;
   const backend::Registry registry = backend::Registry::discover(options);
@@ -28,12 +29,15 @@ TEST_P(Operations, GiveTheRecordedResults) {
   TraceReplay replay(model, trace, *plugin);
   replay.run();
   for (const std::string& failure : replay.failures()) ADD_FAILURE() << failure;
-  for (const std::string& name : trace.names()) EXPECT_TRUE(replay.checked().contains(name)) << name << " was not checked";
+  for (const std::string& op : trace.names()) EXPECT_TRUE(replay.checked().contains(op)) << op << " was not checked";
   std::cout << replay.checked().size() << " results checked, worst " << replay.worst_ulps() << " ulp (" << replay.worst_name()
             << ")\n";
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Operations, testing::Combine(testing::ValuesIn(backends()), testing::ValuesIn(case_names())),
+                         parameter_name<Parameter>);
+INSTANTIATE_TEST_SUITE_P(EmbeddingModels, Operations,
+                         testing::Combine(testing::ValuesIn(backends()), testing::ValuesIn(embedding_names())),
                          parameter_name<Parameter>);
 
 }  // namespace

@@ -40,7 +40,7 @@ typedef struct bn_output {          /* one row per position; every buffer is the
   int32_t* top_id;                  /* [rows][top_k], by falling logit, ties by rising id: exact */
   float* top_logit;
   float* z;      /* [rows][2]: max logit, sum of exp(logit - max) */
-  float* hidden; /* after the last norm: one pooled row, or [rows][n_embd] */
+  float* hidden; /* after the last norm: [rows][n_embd]; with bn_arch.pooling one row of all of them */
 } bn_output;
 typedef struct bn_sampler {                  /* a pure function of (logits, history, seed, position) */
   uint32_t struct_size, top_k;               /* candidates, <= BN_TOPK_MAX; 0: all */

@@ -72,7 +72,14 @@ enum { /* role of a tensor */
        BN_T_ATTN_OUTPUT_NORM_IN = 51,
        BN_T_FFN_GATE_NORM_IN = 52,
        BN_T_FFN_UP_NORM_IN = 53,
-       BN_T_FFN_DOWN_NORM_IN = 54
+       BN_T_FFN_DOWN_NORM_IN = 54,
+       BN_T_ATTN_Q_BIAS = 64,
+       BN_T_ATTN_K_BIAS = 65,
+       BN_T_ATTN_V_BIAS = 66,
+       BN_T_ATTN_OUTPUT_BIAS = 67,
+       BN_T_FFN_GATE_BIAS = 68,
+       BN_T_FFN_UP_BIAS = 69,
+       BN_T_FFN_DOWN_BIAS = 70
 };
 #define BN_NO_LAYER 0xFFFFFFFFu
 #define BN_TENSOR_PERSISTENT 0x1u /* data stays mapped until unload: may be used in place */

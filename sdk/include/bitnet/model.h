@@ -16,6 +16,7 @@ extern "C" {
 #define BN_M_TIED_HEAD 0x020u     /* logits use TOKEN_EMBD */
 #define BN_M_NO_HEAD 0x040u       /* embedding model: hidden state out, no logits */
 #define BN_M_L2_POOLED 0x080u     /* pooled vector scaled to length 1 */
+#define BN_M_BIASES 0x100u        /* a vector added to the result of some of the seven projections: those that have one */
 enum { BN_POOL_NONE = 0, BN_POOL_LAST = 1, BN_POOL_MEAN = 2, BN_POOL_FIRST = 3 };
 enum { BN_AQ_TOKEN_I8 = 1 }; /* activations: int8, one scale per token, absmax / 127 */
 typedef struct bn_arch {

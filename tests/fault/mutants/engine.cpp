@@ -41,10 +41,16 @@ struct Changed {
   bn_model_desc desc;
   Changed(const bn_device& d, const bn_model_desc& original) : arch(*original.arch), desc(original) {
     desc.arch = &arch;
-    if (d.is("unknown_must_ignored")) arch.must &= 0xFF;
+    if (d.is("unknown_must_ignored")) arch.must &= 0x1FF;
     if (d.is("unknown_activation_ignored") && arch.act > BN_ACT_GELU_TANH) arch.act = BN_ACT_SILU;
     if (d.is("embd_scale_ignored")) arch.embd_scale = 1.0f;
     if (d.is("window_ignored")) arch.window = 0;
+    if (d.is("in_norms_ignored")) arch.must &= ~uint64_t{BN_M_IN_NORMS};
+    if (d.is("qk_norms_ignored")) arch.must &= ~uint64_t{BN_M_QK_NORM};
+    if (d.is("post_norms_ignored")) arch.must &= ~uint64_t{BN_M_POST_NORMS};
+    if (d.is("biases_ignored")) arch.must &= ~uint64_t{BN_M_BIASES};
+    if (d.is("length_ignored")) arch.must &= ~uint64_t{BN_M_L2_POOLED};
+    if (d.is("last_is_mean") && arch.pooling == BN_POOL_LAST) arch.pooling = BN_POOL_MEAN;
     if (d.is("always_halves")) arch.rope_kind = BN_ROPE_HALVES;
     if (d.is("eps_changed")) arch.norm_eps = 1e-6f;
     if (d.is("fixed_stride")) desc.tensor_stride = sizeof(bn_tensor);

@@ -23,6 +23,31 @@ TEST(Backends, WordsAndOptions) {
   EXPECT_EQ(refusal({"backends", "--temp", "1"}), "--temp is not an option of 'backends'; it belongs to: run");
 }
 
+TEST(Embed, TextsAndForm) {
+  const EmbedOptions plain = parse_as<EmbedOptions>({"embed", "-m", "m.gguf", "-p", "one\ntwo"});
+  EXPECT_EQ(plain.texts.text, "one\ntwo");
+  EXPECT_EQ(plain.separator, "\n");
+  EXPECT_EQ(plain.pooling, Pooling::kFromModel);
+  EXPECT_EQ(plain.format, EmbedFormat::kText);
+  EXPECT_TRUE(plain.normalize);
+  const EmbedOptions all =
+      parse_as<EmbedOptions>({"embedding", "-f", "t", "--pooling", "cls", "--no-normalize", "--embd-separator", "<>",
+                              "--embd-output-format", "raw", "-t", "3", "-ub", "7", "-ctk", "f16"});
+  EXPECT_EQ(all.texts.from, PromptFrom::kFile);
+  EXPECT_EQ(all.pooling, Pooling::kFirst);
+  EXPECT_FALSE(all.normalize);
+  EXPECT_EQ(all.separator, "<>");
+  EXPECT_EQ(all.format, EmbedFormat::kRaw);
+  EXPECT_EQ(all.compute.threads, 3);
+  EXPECT_EQ(all.compute.ubatch_size, 7);
+  EXPECT_EQ(all.compute.kv_type, KvType::kF16);
+  EXPECT_EQ(parse_as<EmbedOptions>({"embed", "-p", "a", "--json"}).format, EmbedFormat::kJson);
+  EXPECT_EQ(parse_as<EmbedOptions>({"embed", "--prompt-ids", "1 2"}).texts.ids, (std::vector<int32_t>{1, 2}));
+  EXPECT_CONTAINS(refusal({"embed", "-m", "m.gguf"}), "no text: give -p TEXT");
+  EXPECT_CONTAINS(refusal({"embed", "-p", "a", "--json", "--format", "text"}), "give one");
+  EXPECT_CONTAINS(refusal({"embed", "-p", "a", "--temp", "1"}), "--temp is not an option of 'embed'");
+}
+
 TEST(Tokenize, TextAndFlags) {
   const TokenizeOptions plain = parse_as<TokenizeOptions>({"tokenize", "-m", "m.gguf", "-p", "Hi"});
   EXPECT_EQ(plain.model, "m.gguf");

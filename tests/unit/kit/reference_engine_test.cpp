@@ -384,13 +384,13 @@ TEST(ReferenceEngine, RefusesWhatItDoesNotKnow) {
   const struct {
     const char* words;
     std::function<void(Model&, bn_model_desc&)> change;
-  } cases[] = {{"must bits 0x8", [](Model& m, bn_model_desc&) { m.arch.must |= BN_M_QK_NORM; }},
+  } cases[] = {{"must bits 0x200", [](Model& m, bn_model_desc&) { m.arch.must |= 0x200; }},
                {"must bits 0x8000000000000000", [](Model& m, bn_model_desc&) { m.arch.must |= 1ull << 63; }},
                {"activation 4", [](Model& m, bn_model_desc&) { m.arch.act = 4; }},
                {"activation 0", [](Model& m, bn_model_desc&) { m.arch.act = 0; }},
                {"activation quantiser 2", [](Model& m, bn_model_desc&) { m.arch.act_quant = 2; }},
                {"RoPE kind 3", [](Model& m, bn_model_desc&) { m.arch.rope_kind = 3; }},
-               {"pooling 1", [](Model& m, bn_model_desc&) { m.arch.pooling = BN_POOL_LAST; }},
+               {"pooling 4", [](Model& m, bn_model_desc&) { m.arch.pooling = 4; }},
                {"KV dtype 16", [](Model& m, bn_model_desc&) { m.plan.kv_dtype = BN_DT_Q8_0; }},
                {"dtype 99", [](Model& m, bn_model_desc&) { m.tensor(BN_T_TOKEN_EMBD, BN_NO_LAYER).dtype = 99; }},
                {"attn_q (layer 1) has dtype 1", [](Model& m, bn_model_desc&) { m.tensor(BN_T_ATTN_Q, 1).dtype = BN_DT_F32; }}};
@@ -415,6 +415,9 @@ TEST(ReferenceEngine, RefusesDamagedModels) {
       {BN_E_DATA, "output_norm (layer -1) has too few",
        [](Model& m, bn_model_desc&) { m.tensor(BN_T_OUTPUT_NORM, BN_NO_LAYER).data = nullptr; }},
       {BN_E_DATA, "could not be read", [](Model& m, bn_model_desc&) { m.reads_fail = true; }},
+      {BN_E_DATA, "no tensor attn_q_norm (layer 0)", [](Model& m, bn_model_desc&) { m.arch.must |= BN_M_QK_NORM; }},
+      {BN_E_DATA, "no tensor attn_q_norm_in (layer 0)", [](Model& m, bn_model_desc&) { m.arch.must |= BN_M_IN_NORMS; }},
+      {BN_E_DATA, "no tensor post_attention_norm (layer 0)", [](Model& m, bn_model_desc&) { m.arch.must |= BN_M_POST_NORMS; }},
       {BN_E_DATA, "31 tensors", [](Model& m, bn_model_desc& d) { m.arch.n_layers = 4000000000u, d.n_tensors = 31; }},
       {BN_E_INVALID, "no RoPE tables", [](Model&, bn_model_desc& d) { d.rope_sin = nullptr; }},
       {BN_E_INVALID, "impossible sizes", [](Model& m, bn_model_desc&) { m.arch.n_kv_heads = 3; }},

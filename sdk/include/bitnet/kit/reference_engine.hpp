@@ -9,6 +9,7 @@
 // Threads one at a time per session; sessions share the model, which is constant.
 #pragma once
 
+#include "bitnet/kit/pooling.hpp"
 #include "bitnet/kit/reference_model.hpp"
 #include "bitnet/kit/sampler.hpp"
 
@@ -100,7 +101,7 @@ class ReferenceSession {
     while (d->n_committed < d->max_steps && size() < n_ctx_ && d->stopped == 0) {
       if (const bn_status stop = watch.poll(error); stop != BN_OK) return stop;
       if (const bn_status bad = process(size(), nullptr, watch, error); bad != BN_OK) return bad;
-      if (const bn_status bad = compute_logits(last_.data(), watch, error); bad != BN_OK) return bad;
+      if (const bn_status bad = compute_row(last_.data(), BN_OUT_LOGITS, watch, error); bad != BN_OK) return bad;
       for (const float logit : logits_) {
         if (!std::isfinite(logit)) return set_error(error, BN_E_INTERNAL, "decode: logits are not finite");
       }
@@ -177,6 +178,7 @@ class ReferenceSession {
     d->n_committed = d->stopped = 0;
     if (d->max_steps != 0 && d->tokens == nullptr) return set_error(error, BN_E_INVALID, "decode: no room for tokens");
     if (tokens_.empty()) return set_error(error, BN_E_INVALID, "decode: the session is empty");
+    if (model_.has(BN_M_NO_HEAD)) return set_error(error, BN_E_INVALID, "decode: the model has no output head");
     if (const bn_status bad = check_sampler(d->sampler, error); bad != BN_OK) return bad;
     return d->out == nullptr ? BN_OK : check_output(d->out, error);
   }
@@ -186,6 +188,9 @@ class ReferenceSession {
     out->n_rows = 0;
     const uint32_t unknown = out->want & ~uint32_t{BN_OUT_LOGITS | BN_OUT_TOPK | BN_OUT_Z | BN_OUT_HIDDEN};
     if (unknown != 0) return set_error(error, BN_E_UNSUPPORTED, "output: bits 0x%x are not known to this engine", unknown);
+    if (model_.has(BN_M_NO_HEAD) && (out->want & ~uint32_t{BN_OUT_HIDDEN}) != 0) {
+      return set_error(error, BN_E_INVALID, "output: the model has no output head, only hidden states");
+    }
     const bool top = (out->want & BN_OUT_TOPK) != 0;
     if (top && (out->top_k == 0 || out->top_k > std::min(BN_TOPK_MAX, model_.arch.n_vocab))) {
       return set_error(error, BN_E_INVALID, "output: top_k %u, expected 1 to %u", out->top_k,
@@ -202,46 +207,47 @@ class ReferenceSession {
   // Sends the tokens that have not been through the layers, and writes rows for tokens [first_row, size()).
   bn_status process(uint32_t first_row, bn_output* out, CallWatch& watch, bn_error* error) {
     const uint32_t D = model_.arch.n_embd;
+    const bool pooled = out != nullptr && (out->want & BN_OUT_HIDDEN) != 0 && model_.arch.pooling != BN_POOL_NONE;
+    Pooler pooler(model_.arch.pooling, D, model_.has(BN_M_L2_POOLED));
     kv_.reserve(size());
     while (n_processed_ < size()) {
       const uint32_t position = n_processed_, n = std::min(kBatch, size() - position);
       if (const bn_status bad = run_layers(position, n, watch, error); bad != BN_OK) return bad;
       for (uint32_t t = 0; t < n && out != nullptr; ++t) {
         if (position + t < first_row) continue;
-        if (const bn_status bad = compute_logits(x_.data() + uint64_t{t} * D, watch, error); bad != BN_OK) return bad;
+        if (const bn_status bad = compute_row(x_.data() + uint64_t{t} * D, out->want, watch, error); bad != BN_OK) return bad;
         write_row(*out, position + t - first_row);
+        if (pooled) pooler.add(hidden_.data());
       }
       std::copy_n(x_.data() + uint64_t{n - 1} * D, D, last_.data());
       n_processed_ += n;
     }
+    if (pooled && pooler.n_rows() != 0) pooler.write(out->hidden);
     return BN_OK;
   }
 
   // n tokens at `position`: embedding, then every block. Leaves the residual stream in x_ [n,D].
   bn_status run_layers(uint32_t position, uint32_t n, CallWatch& watch, bn_error* error) {
     const bn_arch& a = model_.arch;
-    const uint32_t D = a.n_embd, F = a.n_ff, HD = a.n_heads * a.head_dim;
+    const uint32_t D = a.n_embd;
     for (uint32_t t = 0; t < n; ++t) embed(tokens_[position + t], x_.data() + uint64_t{t} * D);
     bn_status s = BN_OK;
     for (uint32_t i = 0; i < a.n_layers; ++i) {
       const ReferenceLayer& w = model_.layers[i];
-      if (s == BN_OK) s = quantize(x_, w.attn_norm, D, n);
-      if (s == BN_OK) s = linear(w.attn_q, q_, n, watch, error);
-      if (s == BN_OK) s = linear(w.attn_k, k_, n, watch, error);
-      if (s == BN_OK) s = linear(w.attn_v, v_, n, watch, error);
+      if (s == BN_OK) s = project(x_, h_, w.attn_norm, {{&w.attn_q, &q_}, {&w.attn_k, &k_}, {&w.attn_v, &v_}}, n, watch, error);
+      if (s == BN_OK) s = head_norm(q_, w.attn_q_norm, n * a.n_heads);
+      if (s == BN_OK) s = head_norm(k_, w.attn_k_norm, n * a.n_kv_heads);
       if (s == BN_OK) s = rope(q_, a.n_heads, position, n);
       if (s == BN_OK) s = rope(k_, a.n_kv_heads, position, n);
       if (s == BN_OK) s = attend(i, position, n, watch, error);
-      if (s == BN_OK) s = quantize(a_, w.attn_sub_norm, HD, n);
-      if (s == BN_OK) s = linear(w.attn_output, h_, n, watch, error);
+      if (s == BN_OK) s = project(a_, a_, w.attn_sub_norm, {{&w.attn_output, &h_}}, n, watch, error);
+      if (s == BN_OK && !w.post_attn_norm.empty()) s = rms_norm(h_, h_, w.post_attn_norm, n);
       if (s == BN_OK) add(x_, h_, n);
 
-      if (s == BN_OK) s = quantize(x_, w.ffn_norm, D, n);
-      if (s == BN_OK) s = linear(w.ffn_gate, gate_, n, watch, error);
-      if (s == BN_OK) s = linear(w.ffn_up, up_, n, watch, error);
+      if (s == BN_OK) s = project(x_, h_, w.ffn_norm, {{&w.ffn_gate, &gate_}, {&w.ffn_up, &up_}}, n, watch, error);
       if (s == BN_OK) s = glu(n);
-      if (s == BN_OK) s = quantize(gate_, w.ffn_sub_norm, F, n);
-      if (s == BN_OK) s = linear(w.ffn_down, h_, n, watch, error);
+      if (s == BN_OK) s = project(gate_, gate_, w.ffn_sub_norm, {{&w.ffn_down, &h_}}, n, watch, error);
+      if (s == BN_OK && !w.post_ffn_norm.empty()) s = rms_norm(h_, h_, w.post_ffn_norm, n);
       if (s == BN_OK) add(x_, h_, n);
       if (s != BN_OK) return failed(s, i, error);
     }
@@ -262,6 +268,44 @@ class ReferenceSession {
     for (const float factor : {row_factor, model_.arch.embd_scale}) {
       for (uint32_t i = 0; factor != 1.0f && i < w.cols; ++i) x[i] = x[i] * factor;
     }
+  }
+
+  struct Projection {
+    const KeptLinear* w;
+    std::vector<float>* y;
+  };
+
+  // The projections of one input, behind its norm if it has one. With norms of their own they read what the first one left in
+  // `normed`, which may be x.
+  bn_status project(const std::vector<float>& x, std::vector<float>& normed, const KeptGain& gain,
+                    std::initializer_list<Projection> projections, uint32_t n, CallWatch& watch, bn_error* error) {
+    const uint32_t width = projections.begin()->w->tensor.cols;
+    const bool own_norms = model_.has(BN_M_IN_NORMS);
+    bn_status s = BN_OK;
+    if (!own_norms) s = quantize(x, gain, width, n);
+    if (own_norms && !gain.empty()) s = rms_norm(normed, x, gain, n);
+    const std::vector<float>& input = own_norms && !gain.empty() ? normed : x;
+    for (const Projection& p : projections) {
+      if (s == BN_OK && own_norms) s = quantize(input, p.w->norm_in, width, n);
+      if (s == BN_OK) s = linear(*p.w, *p.y, n, watch, error);
+      for (uint64_t i = 0; s == BN_OK && !p.w->bias.empty() && i < uint64_t{n} * p.w->tensor.rows; ++i) {
+        (*p.y)[i] = (*p.y)[i] + p.w->bias[i % p.w->tensor.rows];
+      }
+    }
+    return s;
+  }
+
+  // y = RMSNorm(x)*gain for n vectors of the gain's length; y may be x.
+  bn_status rms_norm(std::vector<float>& y, const std::vector<float>& x, const KeptGain& gain, uint32_t n) {
+    const uint32_t width = static_cast<uint32_t>(gain.size());
+    const bn_norm args = {
+        sizeof(bn_norm), width,  model_.arch.norm_eps, width, width, 0, x.data(), gain.data(), y.data(), nullptr,
+        nullptr,         nullptr};
+    return model_.ops.norm(model_.device, &args, 0, n, scratch());
+  }
+  // Of every head, if the family has such norms.
+  bn_status head_norm(std::vector<float>& x, const KeptGain& gain, uint32_t n_vectors) {
+    return gain.empty() ? BN_OK : rms_norm(x, x, gain, n_vectors);
   }
 
   // codes_ = int8 of RMSNorm(x)*gain, or of x itself when there is no gain.
@@ -329,8 +373,8 @@ class ReferenceSession {
     for (uint64_t i = 0; i < uint64_t{n} * model_.arch.n_embd; ++i) x[i] = x[i] + y[i];
   }
 
-  // hidden_[D] and logits_[V] of one row of the residual stream.
-  bn_status compute_logits(const float* x, CallWatch& watch, bn_error* error) {
+  // hidden_[D] and, when more than that is wanted, logits_[V] of one row of the residual stream.
+  bn_status compute_row(const float* x, uint32_t want, CallWatch& watch, bn_error* error) {
     const uint32_t D = model_.arch.n_embd, V = model_.arch.n_vocab, granule = std::max(1u, model_.ops.row_granule);
     const bn_norm norm = {
         sizeof(bn_norm), D,      model_.arch.norm_eps, D, D, 0, x, model_.output_norm.data(), hidden_.data(), nullptr,
@@ -338,6 +382,7 @@ class ReferenceSession {
     if (const bn_status bad = model_.ops.norm(model_.device, &norm, 0, 1, scratch()); bad != BN_OK) {
       return set_error(error, bad, "output_norm failed with status %d", bad);
     }
+    if (want == BN_OUT_HIDDEN) return BN_OK;
     const bn_dense dense = {sizeof(bn_dense), 1, &model_.head(), hidden_.data(), logits_.data(), D, V};
     const uint32_t piece = (std::max(1u, (1u << 20) / D) + granule - 1) / granule * granule;
     for (uint32_t r = 0; r < V; r += std::min(piece, V - r)) {
@@ -366,7 +411,7 @@ class ReferenceSession {
       out.z[2 * uint64_t{row}] = best;
       out.z[2 * uint64_t{row} + 1] = fold16(lane);
     }
-    if ((out.want & BN_OUT_HIDDEN) != 0) {
+    if ((out.want & BN_OUT_HIDDEN) != 0 && model_.arch.pooling == BN_POOL_NONE) {
       std::copy(hidden_.begin(), hidden_.end(), out.hidden + uint64_t{row} * model_.arch.n_embd);
     }
   }

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "bitnet/engine.h"
@@ -53,10 +54,17 @@ struct KeptTensor {
 
 using KeptGain = std::vector<float>;  // [n]; empty: the family has none
 
+struct KeptLinear : KeptTensor {
+  KeptGain norm_in;  // [cols], the matrix's own norm of its input
+  KeptGain bias;     // [rows], added to its result
+};
+
 struct ReferenceLayer {
   KeptGain attn_norm, attn_sub_norm, ffn_norm, ffn_sub_norm;  // [D] [H*d] [D] [F]
-  KeptTensor attn_q, attn_k, attn_v, attn_output;             // [H*d,D] [G*d,D] [G*d,D] [D,H*d]
-  KeptTensor ffn_gate, ffn_up, ffn_down;                      // [F,D] [F,D] [D,F]
+  KeptGain attn_q_norm, attn_k_norm;                          // [d] [d]
+  KeptGain post_attn_norm, post_ffn_norm;                     // [D] [D]
+  KeptLinear attn_q, attn_k, attn_v, attn_output;             // [H*d,D] [G*d,D] [G*d,D] [D,H*d]
+  KeptLinear ffn_gate, ffn_up, ffn_down;                      // [F,D] [F,D] [D,F]
 };
 
 class ReferenceModel {
@@ -100,12 +108,13 @@ class ReferenceModel {
   const uint32_t n_ctx, kv_dtype;  // positions at most; BN_DT_F32 or BN_DT_F16
   const bn_kernels_v1& ops;
   bn_device* const device;
-  KeptTensor token_embd, output;          // [V,D]; output is empty when the head is tied, see head()
+  KeptTensor token_embd, output;          // [V,D]; output is empty when the head is tied or there is none, see head()
   KeptGain output_norm;                   // [D]
   std::vector<float> rope_cos, rope_sin;  // [n_ctx][rope_dim/2]
   std::vector<ReferenceLayer> layers;
 
   const bn_tensor& head() const { return (arch.must & BN_M_TIED_HEAD) != 0 ? token_embd.tensor : output.tensor; }
+  bool has(uint64_t must) const { return (arch.must & must) != 0; }    // any of these BN_M_* bits
   uint32_t kv_bytes() const { return kv_dtype == BN_DT_F16 ? 2 : 4; }  // of one element
 
  private:
@@ -132,7 +141,8 @@ class ReferenceModel {
 
   // Everything that changes results must be known (rule 4).
   static bn_status check_known(const bn_arch& a, const bn_plan& plan, bn_error* error) {
-    const uint64_t unknown = a.must & ~uint64_t{BN_M_ATTN_SUB_NORM | BN_M_FFN_SUB_NORM | BN_M_TIED_HEAD};
+    const uint64_t unknown = a.must & ~uint64_t{BN_M_ATTN_SUB_NORM | BN_M_FFN_SUB_NORM | BN_M_IN_NORMS | BN_M_QK_NORM |
+                                                BN_M_POST_NORMS | BN_M_TIED_HEAD | BN_M_NO_HEAD | BN_M_L2_POOLED | BN_M_BIASES};
     if (unknown != 0) {
       return set_error(error, BN_E_UNSUPPORTED, "model: must bits 0x%llx are not known to this engine",
                        static_cast<unsigned long long>(unknown));
@@ -144,7 +154,7 @@ class ReferenceModel {
     } choices[] = {{"activation", a.act, a.act >= BN_ACT_RELU2 && a.act <= BN_ACT_GELU_TANH},
                    {"activation quantiser", a.act_quant, a.act_quant == BN_AQ_TOKEN_I8},
                    {"RoPE kind", a.rope_kind, a.rope_kind == BN_ROPE_HALVES || a.rope_kind == BN_ROPE_PAIRS},
-                   {"pooling", a.pooling, a.pooling == BN_POOL_NONE},
+                   {"pooling", a.pooling, a.pooling <= BN_POOL_FIRST},
                    {"KV dtype", plan.kv_dtype, plan.kv_dtype == 0 || plan.kv_dtype == BN_DT_F32 || plan.kv_dtype == BN_DT_F16}};
     for (const auto& c : choices) {
       if (!c.known) return set_error(error, BN_E_UNSUPPORTED, "model: %s %u is not known to this engine", c.what, c.value);
@@ -170,11 +180,12 @@ class ReferenceModel {
   // One tensor of the model: what it must be, and where it is kept.
   struct Slot {
     uint32_t role;
-    const char* name;
+    std::string name;
     uint32_t layer, rows, cols;
     bool is_ternary;
     KeptTensor* matrix;  // or
     KeptGain* gain;      // [cols]
+    bool optional;
   };
 
   // Every tensor that bn_arch promises.
@@ -182,14 +193,23 @@ class ReferenceModel {
     const uint32_t D = arch.n_embd, F = arch.n_ff, V = arch.n_vocab;
     const uint32_t HD = arch.n_heads * arch.head_dim, GD = arch.n_kv_heads * arch.head_dim;
     std::vector<Slot> list;
-    const auto gain = [&](uint32_t role, const char* name, uint32_t layer, uint32_t n, KeptGain* kept) {
-      list.push_back({role, name, layer, 1, n, false, nullptr, kept});
+    const auto gain = [&](uint32_t role, const std::string& name, uint32_t layer, uint32_t n, KeptGain* kept) {
+      list.push_back({role, name, layer, 1, n, false, nullptr, kept, false});
     };
-    const auto matrix = [&](uint32_t role, const char* name, uint32_t layer, uint32_t rows, uint32_t cols, KeptTensor* kept) {
-      list.push_back({role, name, layer, rows, cols, layer != BN_NO_LAYER, kept, nullptr});
+    const auto dense = [&](uint32_t role, const char* name, KeptTensor* kept) {
+      list.push_back({role, name, BN_NO_LAYER, V, D, false, kept, nullptr, false});
     };
-    matrix(BN_T_TOKEN_EMBD, "token_embd", BN_NO_LAYER, V, D, &token_embd);
-    if ((arch.must & BN_M_TIED_HEAD) == 0) matrix(BN_T_OUTPUT, "output", BN_NO_LAYER, V, D, &output);
+    // The seven projections: the roles of their input norms and biases follow in the same order.
+    const auto matrix = [&](uint32_t role, const std::string& name, uint32_t layer, uint32_t rows, uint32_t cols,
+                            KeptLinear* kept) {
+      const uint32_t index = role < BN_T_FFN_GATE ? role - BN_T_ATTN_Q : role - BN_T_FFN_GATE + 4;
+      list.push_back({role, name, layer, rows, cols, true, kept, nullptr, false});
+      if (has(BN_M_IN_NORMS)) gain(BN_T_ATTN_Q_NORM_IN + index, name + "_norm_in", layer, cols, &kept->norm_in);
+      if (has(BN_M_BIASES))
+        list.push_back({BN_T_ATTN_Q_BIAS + index, name + ".bias", layer, 1, rows, false, nullptr, &kept->bias, true});
+    };
+    dense(BN_T_TOKEN_EMBD, "token_embd", &token_embd);
+    if (!has(BN_M_TIED_HEAD | BN_M_NO_HEAD)) dense(BN_T_OUTPUT, "output", &output);
     gain(BN_T_OUTPUT_NORM, "output_norm", BN_NO_LAYER, D, &output_norm);
     layers.resize(arch.n_layers);
     for (uint32_t n = 0; n < arch.n_layers; ++n) {
@@ -198,13 +218,17 @@ class ReferenceModel {
       matrix(BN_T_ATTN_Q, "attn_q", n, HD, D, &l.attn_q);
       matrix(BN_T_ATTN_K, "attn_k", n, GD, D, &l.attn_k);
       matrix(BN_T_ATTN_V, "attn_v", n, GD, D, &l.attn_v);
-      if ((arch.must & BN_M_ATTN_SUB_NORM) != 0) gain(BN_T_ATTN_SUB_NORM, "attn_sub_norm", n, HD, &l.attn_sub_norm);
+      if (has(BN_M_QK_NORM)) gain(BN_T_ATTN_Q_NORM, "attn_q_norm", n, arch.head_dim, &l.attn_q_norm);
+      if (has(BN_M_QK_NORM)) gain(BN_T_ATTN_K_NORM, "attn_k_norm", n, arch.head_dim, &l.attn_k_norm);
+      if (has(BN_M_ATTN_SUB_NORM)) gain(BN_T_ATTN_SUB_NORM, "attn_sub_norm", n, HD, &l.attn_sub_norm);
       matrix(BN_T_ATTN_OUTPUT, "attn_output", n, D, HD, &l.attn_output);
+      if (has(BN_M_POST_NORMS)) gain(BN_T_POST_ATTN_NORM, "post_attention_norm", n, D, &l.post_attn_norm);
       gain(BN_T_FFN_NORM, "ffn_norm", n, D, &l.ffn_norm);
       matrix(BN_T_FFN_GATE, "ffn_gate", n, F, D, &l.ffn_gate);
       matrix(BN_T_FFN_UP, "ffn_up", n, F, D, &l.ffn_up);
-      if ((arch.must & BN_M_FFN_SUB_NORM) != 0) gain(BN_T_FFN_SUB_NORM, "ffn_sub_norm", n, F, &l.ffn_sub_norm);
+      if (has(BN_M_FFN_SUB_NORM)) gain(BN_T_FFN_SUB_NORM, "ffn_sub_norm", n, F, &l.ffn_sub_norm);
       matrix(BN_T_FFN_DOWN, "ffn_down", n, D, F, &l.ffn_down);
+      if (has(BN_M_POST_NORMS)) gain(BN_T_POST_FFN_NORM, "post_ffw_norm", n, D, &l.post_ffn_norm);
     }
     return list;
   }
@@ -223,21 +247,23 @@ class ReferenceModel {
   static bn_status check_tensor(const bn_model_desc& desc, const Slot& s, bn_error* error) {
     const int layer = static_cast<int>(s.layer);  // -1: none
     const uint64_t index = find(desc, s);
-    if (index == desc.n_tensors) return set_error(error, BN_E_DATA, "model: no tensor %s (layer %d)", s.name, layer);
+    if (index == desc.n_tensors && s.optional) return BN_OK;
+    if (index == desc.n_tensors) return set_error(error, BN_E_DATA, "model: no tensor %s (layer %d)", s.name.c_str(), layer);
     const bn_tensor& t = at(desc, index);
     const bool shape = s.gain ? uint64_t{t.rows} * t.cols == s.cols : t.rows == s.rows && t.cols == s.cols;
     if (!shape) {
-      return set_error(error, BN_E_DATA, "model: %s (layer %d) is %ux%u, expected %ux%u", s.name, layer, t.rows, t.cols, s.rows,
-                       s.cols);
+      return set_error(error, BN_E_DATA, "model: %s (layer %d) is %ux%u, expected %ux%u", s.name.c_str(), layer, t.rows, t.cols,
+                       s.rows, s.cols);
     }
     const bool known = s.gain ? t.dtype == BN_DT_F32 : s.is_ternary ? t.dtype == BN_DT_TERNARY : is_dense(t);
     if (!known) {
-      return set_error(error, BN_E_UNSUPPORTED, "model: %s (layer %d) has dtype %u, which cannot be used here", s.name, layer,
-                       t.dtype);
+      return set_error(error, BN_E_UNSUPPORTED, "model: %s (layer %d) has dtype %u, which cannot be used here", s.name.c_str(),
+                       layer, t.dtype);
     }
     const bool has_scales = t.scales != nullptr && (t.n_scales == 1 || t.n_scales == t.rows);
     if ((t.dtype == BN_DT_TERNARY || t.dtype == BN_DT_I8_ROW) && !has_scales) {
-      return set_error(error, BN_E_DATA, "model: %s (layer %d) has %u scales for %u rows", s.name, layer, t.n_scales, t.rows);
+      return set_error(error, BN_E_DATA, "model: %s (layer %d) has %u scales for %u rows", s.name.c_str(), layer, t.n_scales,
+                       t.rows);
     }
     return BN_OK;
   }
@@ -270,6 +296,7 @@ class ReferenceModel {
     for (const Slot& slot : slots()) {
       if (const bn_status stop = watch.poll(error); stop != BN_OK) return stop;
       const uint64_t index = find(desc, slot);
+      if (index == desc.n_tensors) continue;  // optional
       const bn_status bad = slot.gain ? keep_gain(at(desc, index), slot, error) : keep_matrix(desc, index, slot, watch, error);
       if (bad != BN_OK) return bad;
     }
@@ -277,7 +304,7 @@ class ReferenceModel {
   }
 
   static bn_status no_bytes(const Slot& s, bn_error* error) {
-    return set_error(error, BN_E_DATA, "model: %s (layer %d) has too few bytes", s.name, static_cast<int>(s.layer));
+    return set_error(error, BN_E_DATA, "model: %s (layer %d) has too few bytes", s.name.c_str(), static_cast<int>(s.layer));
   }
 
   static bn_status keep_gain(const bn_tensor& t, const Slot& s, bn_error* error) {
@@ -325,7 +352,7 @@ class ReferenceModel {
       const uint32_t n = std::min(piece, s.rows - r);
       const bn_status bad = desc.read_t2(desc.read_ctx, index, r, r + n, kept.bytes.data() + r * row, n * row);
       if (bad != BN_OK) {
-        return set_error(error, bad, "model: rows %u to %u of %s (layer %d) could not be read", r, r + n, s.name,
+        return set_error(error, bad, "model: rows %u to %u of %s (layer %d) could not be read", r, r + n, s.name.c_str(),
                          static_cast<int>(s.layer));
       }
     }
