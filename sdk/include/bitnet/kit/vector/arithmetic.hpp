@@ -54,6 +54,9 @@ static inline Bytes load_bytes(const void* p) {
 static inline void ask_for(const void* p, uint64_t bytes) {  // into L2
   for (uint64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const char*>(p) + i, 0, 2);
 }
+static inline void ask_into_l1(const void* p, uint64_t bytes) {
+  for (uint64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const char*>(p) + i, 0, 3);
+}
 
 // kit::round_half_even
 template <class V>

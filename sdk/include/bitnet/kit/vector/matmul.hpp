@@ -179,10 +179,11 @@ struct Tiles {
   alignas(64) int32_t dot[kBlockTokens][kRows];
 };
 
-// dot[t][..] += codes of Bundles bundles times Tokens tokens, at most kMost steps. x of the next tokens is asked for meanwhile.
+// dot[t][..] += codes of Bundles bundles times Tokens tokens, at most kMost steps; first: = instead. x of the next tokens is
+// asked for meanwhile.
 template <class T, int Bundles, int Tokens>
 __attribute__((noinline)) static void multiply_tile(const uint8_t* codes, const int8_t* x, uint64_t x_stride, uint32_t steps,
-                                                    int32_t* dot) {
+                                                    bool first, int32_t* dot) {
   constexpr uint32_t kBytes = sizeof(typename T::R);
   typename T::Sum s[Tokens][Bundles];
   BN_UNROLL
@@ -212,44 +213,78 @@ __attribute__((noinline)) static void multiply_tile(const uint8_t* codes, const 
     BN_UNROLL
     for (int i = 0; i < Bundles; ++i) {
       int32_t* p = dot + Tiles<T>::kRows * t + T::kLanes * i;
-      T::store(p, T::add(T::load(p), T::widen(s[t][i])));
+      T::store(p, first ? T::widen(s[t][i]) : T::add(T::load(p), T::widen(s[t][i])));
     }
   }
 }
 
 template <class T, int Bundles, int Tokens>
-static inline void multiply_steps(const uint8_t* codes, const int8_t* x, uint64_t x_stride, uint32_t steps, int32_t* dot) {
+static inline void multiply_steps(const uint8_t* codes, const int8_t* x, uint64_t x_stride, uint32_t steps, bool first,
+                                  int32_t* dot) {
   for (uint32_t s = 0; s < steps; s += T::kMost) {
     const uint32_t n = steps - s < T::kMost ? steps - s : T::kMost;
-    multiply_tile<T, Bundles, Tokens>(codes + sizeof(typename T::R) * Bundles * s, x + 4 * s, x_stride, n, dot);
+    multiply_tile<T, Bundles, Tokens>(codes + sizeof(typename T::R) * Bundles * s, x + 4 * s, x_stride, n, first && s == 0,
+                                      dot);
   }
 }
 
-// All tiles of a block of columns, from x on.
-template <class T, int Bundles>
-static inline void multiply_columns(const int8_t* x, uint64_t x_stride, uint32_t steps, uint32_t tokens, Tiles<T>* tiles) {
-  uint32_t t = 0;
-  for (; t + T::kTile <= tokens; t += T::kTile) {
-    multiply_steps<T, Bundles, T::kTile>(tiles->codes, x + t * x_stride, x_stride, steps, tiles->dot[t]);
-  }
-  for (; t + 2 <= tokens; t += 2) {
-    multiply_steps<T, Bundles, 2>(tiles->codes, x + t * x_stride, x_stride, steps, tiles->dot[t]);
-  }
-  if (t < tokens) multiply_steps<T, Bundles, 1>(tiles->codes, x + t * x_stride, x_stride, steps, tiles->dot[t]);
-}
+// Rows [r, r + n) times tokens [t0, t1).
+struct Block {
+  const bn_matmul& a;
+  uint32_t r, n, t0, t1;
+  const float* scale;         // [n] of the rows
+  const uint8_t* const* row;  // packed, one for each row of the bundles: those past the end repeat the last one
+};
 
-// y of rows [r, r + n) for tokens [t0, t1).
+// y of tokens [t, t + tokens), the only ones in dot.
 template <class T>
-static inline void finish_block(const bn_matmul& a, uint32_t r, uint32_t n, uint32_t t0, uint32_t t1, const Tiles<T>& tiles) {
-  float scale[Tiles<T>::kRows];
-  for (uint32_t i = 0; i < n; ++i) scale[i] = row_scale(*a.w, r + i);
-  for (uint32_t t = t0; t < t1; ++t) {
-    const int32_t* dot = tiles.dot[t - t0];
-    const int32_t x_sum = a.x_sum[t];
-    const float x_scale = a.x_scale[t];
-    float* y = a.y + static_cast<uint64_t>(t) * a.y_stride + r;
-    for (uint32_t i = 0; i < n; ++i) y[i] = static_cast<float>(dot[i] - x_sum) * (x_scale * scale[i]);
+static inline void finish_tile(const Block& b, uint32_t t, uint32_t tokens, const int32_t (*dot)[Tiles<T>::kRows]) {
+  for (uint32_t j = 0; j < tokens; ++j) {
+    const int32_t x_sum = b.a.x_sum[t + j];
+    const float x_scale = b.a.x_scale[t + j];
+    float* y = b.a.y + static_cast<uint64_t>(t + j) * b.a.y_stride + b.r;
+    for (uint32_t i = 0; i < b.n; ++i) y[i] = static_cast<float>(dot[j][i] - x_sum) * (x_scale * b.scale[i]);
   }
+}
+
+// Columns of a block that are unpacked: from group g on, `steps` times four.
+struct Columns {
+  uint32_t g, steps;
+  bool first, last;  // of the row
+};
+
+// Tokens [t, t + Tokens). With the last columns they are finished at once: where y is written is asked for before, and the
+// stores drain while the next tile is multiplied.
+template <class T, int Bundles, int Tokens>
+static inline void multiply_tokens(const Block& b, const Columns& c, uint32_t t, Tiles<T>* tiles) {
+  if (c.last) {
+    for (uint32_t j = 0; j < Tokens; ++j) {
+      const float* y = b.a.y + static_cast<uint64_t>(t + j) * b.a.y_stride + b.r;
+      for (uint32_t i = 0; i < b.n; i += 16) __builtin_prefetch(y + i, 1, 3);
+    }
+  }
+  const int8_t* x = b.a.x + static_cast<uint64_t>(t) * b.a.x_stride + uint64_t{kGroupColumns} * c.g;
+  auto* dot = tiles->dot + (t - b.t0);
+  multiply_steps<T, Bundles, Tokens>(tiles->codes, x, b.a.x_stride, c.steps, c.first, dot[0]);
+  if (c.last) finish_tile<T>(b, t, Tokens, dot);
+}
+
+// All tiles of the columns. What is unpacked next, `bytes` at row[..] + next, of these rows or of those behind them, comes
+// meanwhile: into L2 a row with each tile, into L1 with the last tiles (unpacking from L2 alone takes four times as long).
+template <class T, int Bundles>
+static inline void multiply_columns(const Block& b, const Columns& c, uint64_t next, uint64_t bytes, Tiles<T>* tiles) {
+  constexpr uint32_t kRows = Bundles * T::kLanes, kLast = 4;
+  const uint32_t n_tiles = (b.t1 - b.t0) / T::kTile;
+  uint32_t t = b.t0;
+  for (uint32_t i = 0; i < n_tiles; ++i, t += T::kTile) {
+    if (i < kRows) ask_for(b.row[i] + next, bytes);
+    const uint32_t part = i + kLast - n_tiles;  // wraps before the last tiles
+    for (uint32_t k = 0; part < kLast && k < kRows / kLast; ++k) ask_into_l1(b.row[part * kRows / kLast + k] + next, bytes);
+    multiply_tokens<T, Bundles, T::kTile>(b, c, t, tiles);
+  }
+  for (; t + 2 <= b.t1; t += 2) multiply_tokens<T, Bundles, 2>(b, c, t, tiles);
+  if (t < b.t1) multiply_tokens<T, Bundles, 1>(b, c, t, tiles);
+  for (uint32_t i = n_tiles; i < kRows; ++i) ask_for(b.row[i] + next, bytes);
 }
 
 // Rows [r, r + n), at most Bundles bundles, times tokens [t0, t1).
@@ -259,10 +294,13 @@ static inline void multiply_block(const bn_matmul& a, uint32_t r, uint32_t n, ui
   const uint32_t groups = groups_of(a), blocks = (groups + kMost - 1) / kMost, per_block = (groups + blocks - 1) / blocks;
   const uint64_t stride = uint64_t{kGroupBytes} * groups;
   const uint8_t* row[kRows];
-  for (uint32_t i = 0; i < kRows; ++i) {  // rows past the end repeat the last one
-    row[i] = static_cast<const uint8_t*>(a.packed) + (r + (i < n ? i : n - 1)) * stride;
+  float scale[kRows];
+  for (uint32_t i = 0; i < kRows; ++i) {
+    const uint32_t k = r + (i < n ? i : n - 1);
+    row[i] = static_cast<const uint8_t*>(a.packed) + k * stride;
+    scale[i] = row_scale(*a.w, k);
   }
-  std::memset(tiles->dot, 0, sizeof tiles->dot[0] * (t1 - t0));
+  const Block block{a, r, n, t0, t1, scale, row};
   for (uint32_t g = 0; g < groups; g += per_block) {
     const uint32_t count = groups - g < per_block ? groups - g : per_block;
     for (uint32_t i = 0; i < count; ++i) {
@@ -271,13 +309,10 @@ static inline void multiply_block(const bn_matmul& a, uint32_t r, uint32_t n, ui
                         kRegister * Bundles);
       }
     }
-    // What is unpacked next, of these rows or of those behind them, comes while this is multiplied.
-    const uint64_t next = g + per_block < groups ? uint64_t{kGroupBytes} * (g + per_block) : kRows * stride;
-    for (const uint8_t* p : row) ask_for(p + next, uint64_t{kGroupBytes} * per_block);
-    const int8_t* x = a.x + static_cast<uint64_t>(t0) * a.x_stride + uint64_t{kGroupColumns} * g;
-    multiply_columns<T, Bundles>(x, a.x_stride, 32 * count, t1 - t0, tiles);
+    const bool last = g + per_block >= groups;
+    const uint64_t next = last ? kRows * stride : uint64_t{kGroupBytes} * (g + per_block);
+    multiply_columns<T, Bundles>(block, {g, 32 * count, g == 0, last}, next, uint64_t{kGroupBytes} * per_block, tiles);
   }
-  finish_block<T>(a, r, n, t0, t1, *tiles);
 }
 
 // No more bundles than n rows need.
