@@ -13,6 +13,16 @@ Pooling pooling_of(const Settings& settings) {
   return word == "cls" ? Pooling::kFirst : Pooling::kLast;
 }
 
+bool normalize_of(const Settings& settings, Pooling pooling) {
+  const bool yes = settings.flag("normalize"), no = settings.flag("no-normalize");
+  if (yes && no) fail(ErrorKind::kUsage, "{} and {}: give one", settings.where("normalize"), settings.where("no-normalize"));
+  if (yes && pooling == Pooling::kNone) {
+    fail(ErrorKind::kUsage, "{} has no effect with --pooling none: vectors of tokens are not scaled",
+         settings.where("normalize"));
+  }
+  return !no;
+}
+
 // --json beside another format is a contradiction.
 EmbedFormat format_of(const Settings& settings) {
   const std::string& word = settings.choice("embd-format");
@@ -35,12 +45,8 @@ EmbedOptions embed_options(const Settings& settings, std::span<const std::string
   out.texts = choose_prompt(settings, kSources, words);
   out.separator = settings.given("separator") ? settings.text("separator") : "\n";
   out.pooling = pooling_of(settings);
-  out.normalize = settings.flag("normalize");
+  out.normalize = normalize_of(settings, out.pooling);
   out.format = format_of(settings);
-  if (out.pooling == Pooling::kNone && settings.of("normalize").source == Source::kFlag && out.normalize) {
-    fail(ErrorKind::kUsage, "{} has no effect with --pooling none: vectors of tokens are not scaled",
-         settings.where("normalize"));
-  }
   out.ctx_size = static_cast<int>(settings.integer("ctx-size"));
   out.check_tensors = settings.flag("check-tensors");
   out.strict_tokenizers = settings.flag("strict-tokenizers");

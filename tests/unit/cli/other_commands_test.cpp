@@ -45,6 +45,8 @@ TEST(Embed, TextsAndForm) {
   EXPECT_EQ(parse_as<EmbedOptions>({"embed", "--prompt-ids", "1 2"}).texts.ids, (std::vector<int32_t>{1, 2}));
   EXPECT_CONTAINS(refusal({"embed", "-m", "m.gguf"}), "no text: give -p TEXT");
   EXPECT_CONTAINS(refusal({"embed", "-p", "a", "--json", "--format", "text"}), "give one");
+  EXPECT_CONTAINS(refusal({"embed", "-p", "a", "--normalize", "--no-normalize"}), "give one");
+  EXPECT_CONTAINS(refusal({"embed", "-p", "a", "--normalize", "--pooling", "none"}), "no effect with --pooling none");
   EXPECT_CONTAINS(refusal({"embed", "-p", "a", "--temp", "1"}), "--temp is not an option of 'embed'");
 }
 
