@@ -32,6 +32,7 @@ struct Example {
 constexpr Example kExamples[] = {
     {kRun, "bitnet-run -p \"Once upon a time\"", "continue a text"},
     {kRun, "bitnet-run -m model.gguf -f story.txt -n 100", "text from a file"},
+    {kRun, "bitnet-run chat -m model.gguf", "a conversation"},
     {kRun, "bitnet-run --backend cpu_avx2,cpu_portable -p Hi", "only these backends"},
     {kRun, "bitnet-run --json -p Hi", "with all measurements"},
     {kBenchmark, "bitnet-run benchmark -m model.gguf", "speed of a model"},
@@ -143,7 +144,8 @@ std::string description_of(const OptionRow& row, bool all) {
   std::string out(row.help);
   if (!row.default_text.empty()) {
     const std::string infer = row.infer_default.empty() ? "" : fmt::format("; infer: {}", row.infer_default);
-    out += fmt::format(" [{}{}]", row.default_text, infer);
+    const std::string chat = row.chat_default.empty() ? "" : fmt::format("; chat: {}", row.chat_default);
+    out += fmt::format(" [{}{}{}]", row.default_text, infer, chat);
   }
   const std::string details = all ? details_of(row) : std::string();
   return details.empty() ? out : out + "." + details;

@@ -25,6 +25,7 @@ constexpr double kInt32 = 2147483647;
 
 constexpr CommandRow kCommands[] = {
     {"run", "infer", kRun, "one prompt, one answer (meant when no command is named)"},
+    {"chat", "", kRun, "a conversation with a model that has a chat template; /help there shows its commands"},
     {"embed", "embedding", kEmbed, "texts to vectors of numbers: one text a line, one vector a line"},
     {"benchmark", "bench", kBenchmark, "speed of backends on a model, beside what the machine could do"},
     {"analyze-performance", "", kAnalyze, "compares results of benchmark with a baseline: exit 6 when something got slower"},
@@ -38,8 +39,8 @@ constexpr CommandRow kCommands[] = {
 };
 
 constexpr std::string_view kLaterCommands[] = {
-    "chat", "serve", "server",   "pull",    "list",        "ls",    "show",    "rm",     "verify", "prune",      "perplexity",
-    "ppl",  "score", "crossval", "compare", "quant-check", "batch", "convert", "doctor", "env",    "completion",
+    "serve", "server", "pull",     "list",    "ls",          "show",  "rm",      "verify", "prune", "perplexity",
+    "ppl",   "score",  "crossval", "compare", "quant-check", "batch", "convert", "doctor", "env",   "completion",
 };
 
 using K = ValueKind;
@@ -63,7 +64,7 @@ constexpr OptionRow kReadyRows[] = {
     {.name = "parse-special", .commands = kTokenize, .everyday = true,
      .help = "read the names of control tokens in the text as these tokens"},
     {.name = "predict", .aliases = "n-predict max-tokens max-new-tokens", .dashes = "-n", .kind = K::kInteger,
-     .value_name = "N", .default_text = "256", .infer_default = "32", .low = -1, .high = kInt32, .commands = kRun,
+     .value_name = "N", .default_text = "256", .infer_default = "32", .chat_default = "-1", .low = -1, .high = kInt32, .commands = kRun,
      .everyday = true, .help = "tokens to generate; -1: until the text ends or the context is full"},
     {.name = "ctx-size", .aliases = "ctx_size num-ctx", .dashes = "-c", .kind = K::kInteger, .value_name = "N",
      .default_text = "0", .low = 0, .high = kInt32, .commands = kRun | kEmbed, .everyday = true,
@@ -72,8 +73,23 @@ constexpr OptionRow kReadyRows[] = {
      .help = "when the context is full, forget the older half of it and go on, instead of stopping"},
     {.name = "keep", .kind = K::kInteger, .value_name = "N", .default_text = "0", .low = -1, .high = kInt32,
      .commands = kRun, .help = "with --context-shift: the first N tokens of the prompt stay; -1: the whole prompt"},
-    {.name = "no-conversation", .dashes = "-no-cnv", .commands = kRun,
-     .help = "one prompt, one answer; this version has nothing else"},
+    {.name = "system-prompt", .dashes = "-sys", .kind = K::kText, .value_name = "TEXT", .commands = kRun, .everyday = true,
+     .help = "what the model is told before a conversation; with a prompt: one question by the model's chat template"},
+    {.name = "system-prompt-file", .dashes = "-sysf", .kind = K::kPath, .value_name = "FILE", .commands = kRun,
+     .help = "the same, from a file"},
+    {.name = "conversation", .aliases = "interactive", .dashes = "-cnv -i", .commands = kRun,
+     .help = "as the command chat; the default on a terminal without a prompt when the model has a chat template"},
+    {.name = "no-conversation", .dashes = "-no-cnv", .commands = kRun, .help = "one prompt, one answer, without chat template"},
+    {.name = "single-turn", .dashes = "-st", .commands = kRun, .everyday = true,
+     .help = "one question by the model's chat template, one answer"},
+    {.name = "multiline-input", .dashes = "-mli", .commands = kRun,
+     .help = "in a conversation a message ends with an empty line, not with its first line"},
+    {.name = "chat-template", .kind = K::kText, .value_name = "NAME", .commands = kRun,
+     .help = "bitnet, chatml, falcon3, gemma, llama3, or file: the model file's, even where it is known to be wrong"},
+    {.name = "chat-template-file", .kind = K::kPath, .value_name = "FILE", .commands = kRun,
+     .help = "a chat template in Jinja"},
+    {.name = "jinja", .commands = kRun, .help = "accepted: chat templates are always Jinja"},
+    {.name = "no-jinja", .commands = kRun, .help = "accepted: the built-in templates need no Jinja of the model file"},
     {.name = "check-tensors", .commands = kRun | kEmbed, .help = "scan all weights for NaN, infinity and illegal codes before use"},
     {.name = "strict", .commands = kValidate, .everyday = true, .help = "warnings are errors"},
     {.name = "no-statistics", .commands = kInspect, .everyday = true,
@@ -280,8 +296,6 @@ constexpr OptionRow kLaterRows[] = {
     later("hf-token", "-hft", kRun),
     later("revision", "", kRun),
     later("tokenizer", "", kTokenizers),
-    later("system-prompt", "-sys", kRun),
-    later("system-prompt-file", "-sysf", kRun),
     later("no-mmap", "", kRun),
     later("mlock", "", kRun),
     later("threads-batch", "-tb", kRun),
@@ -309,14 +323,6 @@ constexpr OptionRow kLaterRows[] = {
     later("log-colors", "", kReports),
     later("log-prompts", "", kReports),
     // of commands that this version does not have
-    later("conversation", "-cnv"),
-    later("single-turn", "-st"),
-    later("multiline-input", "-mli"),
-    later("interactive", "-i"),
-    later("chat-template"),
-    later("chat-template-file"),
-    later("jinja"),
-    later("no-jinja"),
     later("host"),
     later("port"),
     later("parallel", "-np"),
@@ -420,8 +426,9 @@ const OptionRow& option(std::string_view name) {
   throw std::logic_error("no option row named " + std::string(name));
 }
 
-std::string_view default_of(const OptionRow& row, bool infer) {
-  if (infer && !row.infer_default.empty()) return row.infer_default;
+std::string_view default_of(const OptionRow& row, CalledAs name) {
+  if (name == CalledAs::kInfer && !row.infer_default.empty()) return row.infer_default;
+  if (name == CalledAs::kChat && !row.chat_default.empty()) return row.chat_default;
   if (row.kind == ValueKind::kFlag) return row.default_text.empty() ? "off" : row.default_text;
   return row.default_text;
 }

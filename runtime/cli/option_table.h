@@ -28,6 +28,9 @@ enum Command : unsigned {
   kEmbed = 1024,
 };
 
+// The names of `run`, which have defaults of their own.
+enum class CalledAs { kRun, kInfer, kChat };
+
 struct CommandRow {
   std::string_view name;
   std::string_view aliases;  // separated by spaces
@@ -58,6 +61,7 @@ struct OptionRow {
   std::string_view choices = {};        // kChoice: the accepted words, separated by spaces
   std::string_view default_text = {};   // empty: unset. A flag without one is off
   std::string_view infer_default = {};  // the default under the command name `infer`, where it differs
+  std::string_view chat_default = {};   // and under `chat`
   double low = 0;                       // kInteger, kReal: accepted range, both ends included
   double high = 0;
   bool int64_high = false;  // kInteger: the upper end is 2^63-1, which a double cannot hold
@@ -94,8 +98,8 @@ const OptionRow* find_dash(std::string_view spelling, unsigned commands = ~0U);
 // The row whose name this is; the name must exist (a defect of ours otherwise: throws std::logic_error).
 const OptionRow& option(std::string_view name);
 
-// The default text of a row; for `infer` it may be another.
-std::string_view default_of(const OptionRow& row, bool infer);
+// The default text of a row; under some names of `run` it may be another.
+std::string_view default_of(const OptionRow& row, CalledAs name);
 
 // BITNET_ARG_<NAME>: upper case, dashes as underscores.
 std::string environment_name(std::string_view long_name);

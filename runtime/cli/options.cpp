@@ -66,7 +66,7 @@ std::vector<FileKey> parse_file(const std::string& path, const std::string& text
 }
 
 // The settings of all layers, the first layer that has an option wins. List options do not add up across layers.
-std::vector<Setting> merge(const std::vector<Layer>& layers, Command command, bool infer) try {
+std::vector<Setting> merge(const std::vector<Layer>& layers, Command command, CalledAs name) try {
   const po::options_description description = describe(command);
   po::variables_map values;
   for (const Layer& layer : layers) {
@@ -75,12 +75,12 @@ std::vector<Setting> merge(const std::vector<Layer>& layers, Command command, bo
   std::vector<Setting> settings;
   for (const OptionRow& row : option_table()) {
     if (!is_setting(row, command)) continue;
-    const std::string name(row.name);
-    Setting setting{name, {}, Source::kDefault, {}};
-    if (values.count(name) != 0) {
-      const po::variable_value& value = values[name];
+    const std::string key(row.name);
+    Setting setting{key, {}, Source::kDefault, {}};
+    if (values.count(key) != 0) {
+      const po::variable_value& value = values[key];
       setting.values = row.repeatable ? value.as<std::vector<std::string>>() : std::vector{value.as<std::string>()};
-    } else if (const std::string_view text = default_of(row, infer); !text.empty()) {
+    } else if (const std::string_view text = default_of(row, name); !text.empty()) {
       setting.values.emplace_back(text);
     }
     for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
@@ -118,7 +118,7 @@ void add_file(std::vector<Layer>& layers, Source source, const std::string& path
 struct Invocation {
   Command command = kRun;
   bool named = false;  // the command word was there
-  bool infer = false;
+  CalledAs name = CalledAs::kRun;
   std::vector<std::string> arguments;
 };
 
@@ -131,7 +131,7 @@ Invocation read_command_word(int argc, const char* const* argv) {
   if (const CommandRow* row = find_command(word)) {
     out.command = row->command;
     out.named = true;
-    out.infer = word == "infer";
+    out.name = word == "infer" ? CalledAs::kInfer : word == "chat" ? CalledAs::kChat : CalledAs::kRun;
     out.arguments.erase(out.arguments.begin());
   }
   return out;
@@ -175,8 +175,8 @@ ParsedCommand parse_command_line(int argc, const char* const* argv, const Enviro
   add_file(layers, Source::kUserFile, user_file, required, call.command, environment, parsed.warnings);
   add_file(layers, Source::kSystemFile, environment.system_config, false, call.command, environment, parsed.warnings);
 
-  parsed.settings = merge(layers, call.command, call.infer);
-  fill_command(parsed, call.command, call.infer, arguments.words, environment);
+  parsed.settings = merge(layers, call.command, call.name);
+  fill_command(parsed, call.command, call.name, arguments.words, environment);
   return parsed;
 }
 

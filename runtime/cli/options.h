@@ -111,10 +111,27 @@ struct ComputeOptions {
   MockOptions mock;
 };
 
+enum class ConversationMode {
+  kAuto,
+  kOn,
+  kOff
+};  // kAuto: when the model has a template, and there is no prompt but a terminal
+
+struct ChatOptions {
+  ConversationMode mode = ConversationMode::kAuto;
+  bool single_turn = false;  // one question, by the template
+  bool multiline = false;
+  bool stdin_is_terminal = false;
+  bool uses_template = false;  // something above asks for the chat template, or a conversation was asked for
+  Prompt system;               // kNone, kText or kFile
+  std::string template_name, template_file;
+};
+
 struct RunOptions {
   bool infer = false;  // called as `infer`
   std::optional<std::string> model;
-  Prompt prompt;                      // kNone only with list_backends or list_devices
+  Prompt prompt;  // kNone with list_backends, list_devices and where a conversation may be meant
+  ChatOptions chat;
   int64_t n_predict = 0;              // -1: until the text ends or the context is full
   bool n_predict_is_default = false;  // stopping at the default limit is noted
   int ctx_size = 0;                   // tokens; 0: from the model

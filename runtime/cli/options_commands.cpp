@@ -215,11 +215,11 @@ ComputeOptions compute_options(const Settings& settings, const Environment& envi
   return out;
 }
 
-RunOptions run_options(const Settings& settings, std::span<const std::string> words, bool infer, const Environment& environment,
-                       ParsedCommand& parsed) {
+RunOptions run_options(const Settings& settings, std::span<const std::string> words, CalledAs name,
+                       const Environment& environment, ParsedCommand& parsed) {
   constexpr std::string_view kSources[] = {"prompt", "file", "prompt-ids"};
   RunOptions out;
-  out.infer = infer;
+  out.infer = name == CalledAs::kInfer;
   out.model = model_of(settings);
   out.prompt = choose_prompt(settings, kSources, words);
   out.n_predict = settings.integer("predict");
@@ -236,12 +236,16 @@ RunOptions run_options(const Settings& settings, std::span<const std::string> wo
   out.sampling = sampling_options(settings);
   out.output = output_options(settings);
   out.output.progress = progress_of(settings.choice("progress"));
-  settings.flag("no-conversation");  // read for its errors: it only confirms what is always so
-  if (out.prompt.from == PromptFrom::kNone && !out.list_backends && !out.list_devices && !parsed.print_config) {
+  out.chat = chat_options(settings, name);
+  check_chat(out, settings);
+  out.chat.stdin_is_terminal = environment.stdin_is_terminal;
+  const bool talks = out.chat.mode == ConversationMode::kOn && !out.chat.single_turn;
+  if (out.prompt.from == PromptFrom::kNone && !talks && !out.list_backends && !out.list_devices && !parsed.print_config) {
     if (!environment.stdin_is_terminal) {
       out.prompt.from = PromptFrom::kStdin;  // something is piped in
       return out;
     }
+    if (out.chat.mode != ConversationMode::kOff) return out;  // it depends on the model: run_command() knows
     fail(ErrorKind::kUsage, "no prompt: give -p TEXT, -f FILE, or pipe it in; --help shows examples");
   }
   return out;
@@ -423,13 +427,13 @@ ComputeOptions backend_options(const Settings& settings, const Environment& envi
   return out;
 }
 
-void fill_command(ParsedCommand& parsed, Command command, bool infer, std::span<const std::string> words,
+void fill_command(ParsedCommand& parsed, Command command, CalledAs name, std::span<const std::string> words,
                   const Environment& environment) {
   const Settings settings(parsed.settings);
   parsed.print_config = settings.flag("print-config");
   switch (command) {
     case kRun:
-      parsed.command = run_options(settings, words, infer, environment, parsed);
+      parsed.command = run_options(settings, words, name, environment, parsed);
       break;
     case kEmbed:
       parsed.command = embed_options(settings, words, environment, parsed);

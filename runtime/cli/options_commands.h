@@ -14,7 +14,7 @@
 namespace bitnet::cli {
 
 // Fills parsed.command, print_config, warnings and notes from parsed.settings and the operands.
-void fill_command(ParsedCommand& parsed, Command command, bool infer, std::span<const std::string> words,
+void fill_command(ParsedCommand& parsed, Command command, CalledAs name, std::span<const std::string> words,
                   const Environment& environment);
 
 // Parts that the structs of several commands share.
@@ -32,6 +32,10 @@ Prompt choose_prompt(const Settings& settings, std::span<const std::string_view>
 // options_embed.cpp
 EmbedOptions embed_options(const Settings& settings, std::span<const std::string> words, const Environment& environment,
                            ParsedCommand& parsed);
+
+// options_chat.cpp
+ChatOptions chat_options(const Settings& settings, CalledAs name);
+void check_chat(const RunOptions& run, const Settings& settings);
 
 // options_benchmark.cpp
 BenchmarkOptions benchmark_options(const Settings& settings, std::span<const std::string> words, const Environment& environment,

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "cli/commands.h"
+#include "cli/conversation_loop.h"
 #include "cli/json_text.h"
 #include "cli/logits_file.h"
 #include "cli/opened_model.h"
@@ -47,7 +48,7 @@ class Run {
     int code = 0;
     try {
       prepare();
-      code = generate();
+      code = talks_ ? converse() : generate();
     } catch (const Error& e) {
       report_.error = e.what();
       code = e.exit_code();
@@ -66,6 +67,7 @@ class Run {
     if (session_) {
       report_.fallbacks.insert(report_.fallbacks.end(), session_->fallbacks().begin(), session_->fallbacks().end());
     }
+    if (talks_) return code;  // each turn has been reported
     if (o_.output.json && (code == 0 || session_)) write_stdout(run_report_json(report_) + "\n");
     if (code == 0 && log_level() >= LogLevel::kInfo) log(LogLevel::kInfo, "{}", run_summary(report_));
     return code;
@@ -75,8 +77,8 @@ class Run {
   // Opens the model, encodes the prompt, finds backends and loads the first that takes the model.
   void prepare() {
     report_.before_load = process_memory();
-    std::string text;
-    if (o_.prompt.from != PromptFrom::kIds) text = read_prompt(o_.prompt);
+    const bool is_text = o_.prompt.from != PromptFrom::kIds && o_.prompt.from != PromptFrom::kNone;
+    const std::string text = is_text ? read_prompt(o_.prompt) : std::string();
 
     opened_ = std::make_unique<OpenedModel>(o_.model, o_.check_tensors, o_.strict_tokenizers);
     const model::Model& model = opened_->model();
@@ -84,11 +86,16 @@ class Run {
     report_.open_model = opened_->open_seconds();
     report_.warnings = opened_->warnings();
     refuse_embedding_model(model);
+    choose_chat_template();
 
     const uint32_t n_ctx = opened_->context_size(o_.ctx_size);
     const auto stage = Clock::now();
     if (o_.prompt.from == PromptFrom::kIds) {
       prompt_ = o_.prompt.ids;
+    } else if (talks_) {
+      if (is_text) first_message_ = text;
+    } else if (template_) {
+      prompt_ = template_->encode(template_->render(one_question(text)), static_cast<size_t>(n_ctx) + 1);
     } else {
       prompt_ = opened_->tokenizer().encode(
           text, {.add_special = true, .parse_special = false, .max_tokens = static_cast<size_t>(n_ctx) + 1});
@@ -110,12 +117,53 @@ class Run {
     engine::SessionOptions so = OpenedModel::session_options(o_.compute, n_ctx);
     so.engine.head = wanted_head();
     report_.threads = so.threads;
-    if (o_.n_predict >= 0) {
+    if (o_.n_predict >= 0 && !talks_) {
       so.n_ctx_least = static_cast<uint32_t>(std::min<uint64_t>(n_ctx, prompt_.size() + static_cast<uint64_t>(o_.n_predict)));
     }
     session_ = std::make_unique<engine::Session>(opened_->model(), opened_->registry(), std::move(order), std::move(so));
     report_.session = session_.get();
     log(LogLevel::kInfo, "backend {} ({})", session_->plugin().name, session_->plugin().path);
+  }
+
+  // Where a template was asked for, or no prompt was given and a conversation is meant.
+  void choose_chat_template() {
+    const bool may_talk = o_.prompt.from == PromptFrom::kNone;
+    if (!o_.chat.uses_template && !may_talk) return;
+    const model::Model& model = opened_->model();
+    chat::ChosenTemplate chosen = chat::choose_template(model.file, model.config.architecture, opened_->tokenizer(),
+                                                        {o_.chat.template_name, o_.chat.template_file});
+    if (!chosen.chat_template && !o_.chat.uses_template) {
+      fail(
+          ErrorKind::kUsage,
+          "no prompt: give -p TEXT, -f FILE, or pipe it in; --help shows examples (the model has no chat template, so there is "
+          "no conversation)");
+    }
+    if (!chosen.chat_template) {
+      fail(ErrorKind::kUsage, "{} has no chat template; --chat-template NAME or --chat-template-file FILE gives one",
+           printable(model.file.path()));
+    }
+    if (!chosen.note.empty()) {
+      report_.warnings.push_back(chosen.note);
+      log(LogLevel::kNotice, "{}", chosen.note);
+    }
+    template_ = std::make_unique<chat::ChatTemplate>(std::move(*chosen.chat_template));
+    talks_ = may_talk || (o_.chat.mode == ConversationMode::kOn && !o_.chat.single_turn);
+  }
+
+  chat::Conversation one_question(const std::string& text) const {
+    chat::Conversation out;
+    if (o_.chat.system.from != PromptFrom::kNone) out.push_back({"system", read_prompt(o_.chat.system)});
+    out.push_back({"user", text});
+    return out;
+  }
+
+  int converse() {
+    if (session_->is_mock()) tell_mock();
+    return ConversationLoop(o_, sampler_settings(o_.sampling), *session_, opened_->tokenizer(), *template_, report_).run(first_message_);
+  }
+
+  static void tell_mock() {
+    log(LogLevel::kNotice, "backend mock: the text below does not come from the model's usual kernels");
   }
 
   // Where every step wants all logits, a copy of the head would only take memory.
@@ -132,6 +180,7 @@ class Run {
     g.n_keep = o_.n_keep;
     g.sampler = sampler_settings(o_.sampling);
     g.stop = o_.sampling.stop;
+    if (template_) g.stop.insert(g.stop.end(), template_->stops().begin(), template_->stops().end());
     g.ignore_eos = o_.sampling.ignore_eos;
     g.time_limit = o_.compute.time_limit.value_or(0);
     g.want_last_logits = o_.output.json || log_level() >= LogLevel::kInfo;
@@ -147,8 +196,7 @@ class Run {
         write_stdout(text);
       };
     }
-    if (session_->is_mock())
-      log(LogLevel::kNotice, "backend mock: the text below does not come from the model's usual kernels");
+    if (session_->is_mock()) tell_mock();
     std::unique_ptr<LogitsFile> logits;
     if (!o_.logits_out.empty()) {
       logits = std::make_unique<LogitsFile>(o_.logits_out, session_->n_vocab());
@@ -184,6 +232,9 @@ class Run {
   std::unique_ptr<OpenedModel> opened_;
   std::unique_ptr<engine::Session> session_;
   std::vector<int32_t> prompt_;
+  std::unique_ptr<chat::ChatTemplate> template_;  // null: the prompt is taken as it is
+  bool talks_ = false;                            // a conversation, not one prompt
+  std::optional<std::string> first_message_;
   engine::GenerateResult result_;
   RunReport report_;
   bool wrote_text_ = false;

@@ -52,4 +52,9 @@ void set_mapped_path(const std::string& path) {
 const std::atomic<bool>& stop_requested() { return stop; }
 int stop_signal() { return signal_number; }
 
+void clear_stop() {
+  signal_number = 0;
+  stop = false;
+}
+
 }  // namespace bitnet::cli

@@ -18,5 +18,7 @@ void set_mapped_path(const std::string& path);
 const std::atomic<bool>& stop_requested();
 // The signal that asked, 0: none.
 int stop_signal();
+// Forgets it: a conversation goes on after the answer that Ctrl-C ended.
+void clear_stop();
 
 }  // namespace bitnet::cli

@@ -24,6 +24,16 @@ SpecialTokens::Cut SpecialTokens::next(std::string_view text, size_t from) const
   return {text.size(), text.size(), -1};
 }
 
+SpecialTokens::Cut SpecialTokens::next_unmarked(std::string_view text, std::string_view marks, size_t from) const {
+  for (size_t begin = marks.find('\0', from); begin != marks.npos;) {
+    const size_t end = std::min(marks.find_first_not_of('\0', begin), text.size());
+    const Cut cut = next(text.substr(0, end), begin);
+    if (cut.id >= 0) return cut;
+    begin = marks.find('\0', end);
+  }
+  return {text.size(), text.size(), -1};
+}
+
 int32_t SpecialTokens::find(std::string_view text) const {
   const auto at = std::lower_bound(tokens_.begin(), tokens_.end(), text, [](const auto& a, auto b) { return a.text < b; });
   return at != tokens_.end() && at->text == text ? at->id : -1;

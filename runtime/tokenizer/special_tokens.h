@@ -29,6 +29,9 @@ class SpecialTokens {
   // The first special text at or after from; of several at the same place the longest.
   Cut next(std::string_view text, size_t from) const;
 
+  // The same, counting only those that have no byte where marks, as long as text, is not 0.
+  Cut next_unmarked(std::string_view text, std::string_view marks, size_t from) const;
+
   // Id of the special token with exactly this text, -1 when there is none.
   int32_t find(std::string_view text) const;
 

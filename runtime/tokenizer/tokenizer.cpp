@@ -27,6 +27,29 @@ bool is_llama_3(const TokenizerData& data) {
   return data.tokens.size() == 128256 && data.tokens[128000] == "<|begin_of_text|>";
 }
 
+// Special tokens of a text one after the other. Control tokens count only where the options let them.
+class Cuts {
+ public:
+  Cuts(const SpecialTokens& all, const SpecialTokens& user_defined, std::string_view text, const EncodeOptions& options)
+      : all_(all), user_defined_(user_defined), text_(text), options_(options) {}
+
+  SpecialTokens::Cut next(size_t from) {
+    if (!options_.parse_special) return user_defined_.next(text_, from);
+    if (options_.user_marks.empty()) return all_.next(text_, from);
+    // Looked for again only behind it: a text without user-defined tokens is searched once.
+    if (!anywhere_ || anywhere_->begin < from) anywhere_ = user_defined_.next(text_, from);
+    if (!unmarked_ || unmarked_->begin < from) unmarked_ = all_.next_unmarked(text_, options_.user_marks, from);
+    return unmarked_->begin <= anywhere_->begin ? *unmarked_ : *anywhere_;
+  }
+
+ private:
+  const SpecialTokens& all_;
+  const SpecialTokens& user_defined_;
+  std::string_view text_;
+  const EncodeOptions& options_;
+  std::optional<SpecialTokens::Cut> anywhere_, unmarked_;
+};
+
 }  // namespace
 
 Tokenizer Tokenizer::from_data(const TokenizerData& data, const TokenizerOptions& options) {
@@ -127,10 +150,10 @@ bool Tokenizer::is_end_of_generation(int32_t id) const {
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   std::vector<int32_t> out;
   if (options.add_special && add_bos_) out.push_back(*bos());
-  const SpecialTokens& special = options.parse_special ? *all_special_ : *user_defined_;
+  Cuts cuts(*all_special_, *user_defined_, text, options);
   TextPosition position = TextPosition::kOpening;
   for (size_t at = 0; at < text.size() && out.size() < options.max_tokens;) {
-    const SpecialTokens::Cut cut = special.next(text, at);
+    const SpecialTokens::Cut cut = cuts.next(at);
     encoder_->encode(text.substr(at, cut.begin - at), position, options.max_tokens, out);
     if (cut.id >= 0) {
       out.push_back(cut.id);

@@ -31,6 +31,9 @@ struct EncodeOptions {
   bool add_special = true;     // BOS in front and EOS behind, as far as the file asks for them
   bool parse_special = false;  // texts of control tokens become those tokens; never for text that a user wrote
   size_t max_tokens = std::numeric_limits<size_t>::max();  // the result is cut here, and the rest of the text is not encoded
+  // With parse_special: empty, or one byte per byte of text. Where it is not 0 a user wrote, and no control token counts that
+  // has a byte there.
+  std::string_view user_marks = {};
 };
 
 struct DecodeOptions {

@@ -197,7 +197,7 @@ TEST(Run, VerboseTellsTheChoices) {
 
 TEST(Run, UnimplementedOptionsAndCommandsAreRefused) {
   for (const std::vector<std::string>& args :
-       {std::vector<std::string>{"-p", "x", "--grammar", "root ::= x"}, {"serve"}, {"chat"}, {"-p", "x", "--mirostat", "2"}}) {
+       {std::vector<std::string>{"-p", "x", "--grammar", "root ::= x"}, {"serve"}, {"-p", "x", "--mirostat", "2"}}) {
     const ProgramResult result = run_program(args);
     EXPECT_EQ(result.exit_code, 2) << result;
     EXPECT_EQ(result.out, "");

@@ -20,7 +20,7 @@ TEST(Traps, SingleDashWordsAreNotBundles) {
   const RunOptions temp = parse_run(with_prompt({"-temp", "0.5"}));
   EXPECT_EQ(temp.sampling.temperature, 0.5);
   EXPECT_EQ(temp.compute.threads, 0);
-  EXPECT_EQ(refusal(with_prompt({"-cnv"})), "-cnv is not supported in this version");
+  EXPECT_EQ(refusal(with_prompt({"-tb"})), "-tb is not supported in this version");
 }
 
 TEST(Traps, NoAbbreviations) {

@@ -54,8 +54,8 @@ TEST(OptionTable, RowsAreComplete) {
 
 TEST(OptionTable, DefaultsAreInRange) {
   for (const OptionRow& row : option_table()) {
-    for (const bool infer : {false, true}) {
-      const std::string_view text = default_of(row, infer);
+    for (const CalledAs name : {CalledAs::kRun, CalledAs::kInfer, CalledAs::kChat}) {
+      const std::string_view text = default_of(row, name);
       if (text.empty()) continue;
       if (row.kind == ValueKind::kInteger) {
         EXPECT_NO_THROW(read_integer(row, row.name, text)) << row.name;

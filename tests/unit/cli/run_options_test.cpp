@@ -136,7 +136,7 @@ TEST(Run, StrayArguments) {
 }
 
 TEST(Run, LaterCommandsAreNotPrompts) {
-  for (const char* word : {"serve", "chat", "pull", "list", "ls", "score", "doctor", "completion", "quant-check"}) {
+  for (const char* word : {"serve", "pull", "list", "ls", "score", "doctor", "completion", "quant-check"}) {
     EXPECT_EQ(refusal({word}), "'" + std::string(word) + "' is not part of this version yet");
     EXPECT_EQ(refusal({word, "--help"}), "'" + std::string(word) + "' is not part of this version yet");
   }
@@ -144,7 +144,7 @@ TEST(Run, LaterCommandsAreNotPrompts) {
 
 TEST(Run, LaterOptionsAreRefused) {
   for (const char* name : {"--grammar", "--typical", "--mirostat", "--dry-base", "--xtc-threshold", "--samplers", "-hf",
-                           "--hf-repo", "--mlock", "--no-mmap", "--json-schema", "-jf", "-sys", "-tb", "-dev", "--port"}) {
+                           "--hf-repo", "--mlock", "--no-mmap", "--json-schema", "-jf", "-tb", "-dev", "--port"}) {
     EXPECT_EQ(refusal({name, "x", "-p", "y"}), std::string(name) + " is not supported in this version");
   }
   EXPECT_EQ(refusal({"--hf-token=secret", "-p", "y"}), "--hf-token is not supported in this version");
