@@ -33,9 +33,8 @@ ChatTemplate of_file(const gguf::File& file, std::string_view source, const Toke
 }
 
 bool is_2b_4t(const std::string& architecture, const Tokenizer& tokenizer) {
-  const bool known =
-      architecture == "bitnet-25" || architecture == "bitnet-b1.58" || (architecture == "bitnet" && tokenizer.size() == 128256);
-  return known && tokenizer.bos() && tokenizer.find_special("<|eot_id|>");
+  const bool known = architecture == "bitnet-25" || architecture == "bitnet-b1.58" || architecture == "bitnet";
+  return known && tokenizer.size() == 128256 && tokenizer.bos() && tokenizer.find_special("<|eot_id|>");
 }
 
 // Whether the file's template makes the same of a conversation.

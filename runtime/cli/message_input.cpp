@@ -98,8 +98,9 @@ std::optional<std::string> MessageInput::quoted(std::string line) {
   bool fits = true;
   std::string message;
   for (bool first = true;; first = false) {
-    const bool closes = line.ends_with(kQuotes);
-    if (closes) line.resize(line.size() - kQuotes.size());
+    const std::string_view shown = std::string_view(line).substr(0, line.find_last_not_of(" \t") + 1);
+    const bool closes = shown.ends_with(kQuotes);
+    if (closes) line.resize(shown.size() - kQuotes.size());
     if (first) {
       message = line;
     } else if (!(closes && line.empty())) {

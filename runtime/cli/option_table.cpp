@@ -452,7 +452,8 @@ std::vector<std::string_view> words_of(std::string_view text) {
 std::string commands_of(const OptionRow& row) {
   std::string out;
   for (const CommandRow& command : kCommands) {
-    if ((row.commands & command.command) == 0) continue;
+    const bool is_first_name = command_name(command.command) == command.name;
+    if ((row.commands & command.command) == 0 || !is_first_name) continue;
     if (!out.empty()) out += ", ";
     out += command.name;
   }

@@ -57,6 +57,7 @@ class Run {
                        : e.kind() == ErrorKind::kTimeLimit ? engine::FinishReason::kTime
                                                            : engine::FinishReason::kError;
       if (wrote_text_) write_stdout("\n");
+      if (e.kind() == ErrorKind::kInterrupted && talks_) return code;
       if (e.kind() == ErrorKind::kInterrupted) {
         log(LogLevel::kNotice, "stopped after {} tokens", result_.tokens.size());
       } else {

@@ -111,8 +111,10 @@ TEST(Run, ThePromptOfAFlagReplacesThatOfAVariable) {
 }
 
 TEST(Run, NoPrompt) {
-  EXPECT_CONTAINS(refusal({}), "no prompt: give -p TEXT");
-  EXPECT_CONTAINS(refusal({"-m", "x.gguf"}), "no prompt");
+  EXPECT_CONTAINS(refusal({"-no-cnv"}), "no prompt: give -p TEXT");
+  // On a terminal it depends on the model: one with a chat template is talked to.
+  EXPECT_EQ(parse_run({}).prompt.from, PromptFrom::kNone);
+  EXPECT_EQ(parse_run({}).chat.mode, ConversationMode::kAuto);
   EXPECT_TRUE(parse_run({"--list-backends"}).list_backends);
   EXPECT_TRUE(parse_run({"--list-devices"}).list_devices);
 }
