@@ -160,7 +160,8 @@ class Run {
 
   int converse() {
     if (session_->is_mock()) tell_mock();
-    return ConversationLoop(o_, sampler_settings(o_.sampling), *session_, opened_->tokenizer(), *template_, report_).run(first_message_);
+    return ConversationLoop(o_, sampler_settings(o_.sampling), *session_, opened_->tokenizer(), *template_, report_)
+        .run(first_message_);
   }
 
   static void tell_mock() {

@@ -88,17 +88,19 @@ Value make_sequence(Meter& meter, Sequence::Kind kind, Values items) {
 Value make_mapping(Meter& meter, std::vector<std::pair<Value, Value>> items) {
   auto out = std::make_shared<Mapping>();
   out->depth = 0;
-  for (auto& [key, value] : items) {
+  for (auto& item : items) {
+    const Value& key = item.first;
     if (!key.is(Kind::kText) && !key.is_number() && !key.is(Kind::kNone)) {
       meter.fail("a {} as the key of a dict is not supported", key.type_name());
     }
     meter.spend(1 + out->items.size() / 16);
-    out->depth = std::max(out->depth, depth_of_item(meter, value));
-    const auto same = std::find_if(out->items.begin(), out->items.end(), [&](const auto& o) { return same_key(o.first, key); });
+    out->depth = std::max(out->depth, depth_of_item(meter, item.second));
+    const auto same =
+        std::find_if(out->items.begin(), out->items.end(), [&](const auto& other) { return same_key(other.first, key); });
     if (same != out->items.end()) {
-      same->second = std::move(value);
+      same->second = std::move(item.second);
     } else {
-      out->items.emplace_back(std::move(key), std::move(value));
+      out->items.push_back(std::move(item));
     }
   }
   check_depth(meter, out->depth);
