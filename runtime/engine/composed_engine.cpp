@@ -52,9 +52,9 @@ class HiddenRows {
   bn::kit::Pooler pooler_;
 };
 
-model::BackendWeights prepare(const model::Weights& weights, backend::Ops& ops, store::PrepackCache* cache, Pulse& pulse) {
+model::BackendWeights prepare(const model::Model& model, backend::Ops& ops, store::PrepackCache* cache, Pulse& pulse) {
   ops.begin(0, &pulse);
-  return model::prepare_weights(weights, ops, cache);
+  return model::prepare_weights(model.weights, ops, cache, &model.file);
 }
 
 std::unique_ptr<model::ScreenedHead> screened(const model::Model& model, model::HeadMode mode, backend::Ops& ops,
@@ -81,7 +81,7 @@ ComposedEngine::ComposedEngine(backend::OpenDevice device, const model::Model& m
       arch_(model.config.arch),
       device_(std::move(device)),
       ops_(device_.kernels(), device_.handle(), team),
-      weights_(timed(info_.pack_seconds, [&] { return prepare(model.weights, ops_, caches.weights(), pulse); })),
+      weights_(timed(info_.pack_seconds, [&] { return prepare(model, ops_, caches.weights(), pulse); })),
       head_(timed(info_.pack_seconds, [&] { return screened(model, options.head, ops_, caches.head()); })),
       graph_(model.config, model.weights, weights_, ops_, options.n_ctx, options.max_batch, head_.get()),
       kv_(model.config.arch, options.kv_dtype) {

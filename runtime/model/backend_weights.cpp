@@ -127,8 +127,8 @@ struct Plan {
 
 class Preparation {
  public:
-  Preparation(BackendWeights& result, backend::Ops& ops, store::PrepackCache* cache)
-      : result_(result), ops_(ops), cache_(cache) {}
+  Preparation(BackendWeights& result, backend::Ops& ops, store::PrepackCache* cache, const gguf::File* file)
+      : result_(result), ops_(ops), cache_(cache), file_(file) {}
 
   void plan(const char* name, const Matrix& matrix) {
     Plan plan{name, &matrix, matrix.tensor, Way::kNative, {}};
@@ -258,6 +258,7 @@ class Preparation {
       }
       linears.push_back(linear_of(p, at));
       self_test(*p.matrix, linears.back(), ops_);
+      if (p.way != Way::kNative && file_ != nullptr) file_->release(p.matrix->source->data, p.matrix->source->bytes);
       ops_.beat();
     }
     if (cache_ != nullptr) cache_->keep(layout_, shapes_, data);
@@ -275,6 +276,7 @@ class Preparation {
   BackendWeights& result_;
   backend::Ops& ops_;
   store::PrepackCache* cache_;
+  const gguf::File* file_;
   std::string layout_;
   std::vector<Plan> plans_;
   std::vector<store::PieceShape> shapes_;  // of the plans that are not native
@@ -282,9 +284,9 @@ class Preparation {
 
 }  // namespace
 
-BackendWeights prepare_weights(const Weights& weights, backend::Ops& ops, store::PrepackCache* cache) {
+BackendWeights prepare_weights(const Weights& weights, backend::Ops& ops, store::PrepackCache* cache, const gguf::File* file) {
   BackendWeights result;
-  Preparation p(result, ops, cache);
+  Preparation p(result, ops, cache, file);
   for (const Layer& layer : weights.layers) {
     p.plan("attn_q", layer.attn_q);
     p.plan("attn_k", layer.attn_k);

@@ -8,8 +8,9 @@
 // With a cache, what was packed or converted is kept on disk and mapped at the next start. Sixteen rows of every matrix of the
 // file are then made again and compared; a file that is wrong is removed and made anew.
 //
-// Memory  native: nothing is copied. Packed and converted matrices are owned or mapped here. Both sources must outlive the
-//         object.
+// Memory  native: nothing is copied. Packed and converted matrices are owned or mapped here; the pages of the file that they
+// were
+//         made from are given back. Both sources must outlive the object.
 // Errors  backend::BackendError{UNSUPPORTED} naming matrix, format and shape; the plugin's own error from pack;
 //         BackendError{INTERNAL} when the self-test fails.
 #pragma once
@@ -38,7 +39,8 @@ struct BackendWeights {
   std::unique_ptr<store::PrepackFile> cached;
 };
 
-// cache: null for none.
-BackendWeights prepare_weights(const Weights& weights, backend::Ops& ops, store::PrepackCache* cache = nullptr);
+// cache: null for none; file: where the matrices lie, null: its pages are kept.
+BackendWeights prepare_weights(const Weights& weights, backend::Ops& ops, store::PrepackCache* cache = nullptr,
+                               const gguf::File* file = nullptr);
 
 }  // namespace bitnet::model
