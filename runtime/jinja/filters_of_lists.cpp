@@ -157,6 +157,7 @@ Value filter_unique(Meter& meter, const Value& value, const Arguments& arguments
   for (const Value& item : iterate(meter, value)) {
     const bool whole = attribute == nullptr || attribute->is(Kind::kNone);
     const Value key = sort_key(meter, whole ? item : attribute_of(meter, item, *attribute), case_sensitive);
+    need_hashable(meter, key);
     if (std::any_of(keys.begin(), keys.end(), [&](const Value& other) { return equals(meter, other, key); })) continue;
     keys.push_back(key);
     out.push_back(item);

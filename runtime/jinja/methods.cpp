@@ -39,6 +39,7 @@ Value dict_method(Meter& meter, const Value& self, std::string_view name, const 
     const Value& key = reader.need("key");
     const Value* otherwise = reader.next("default");
     reader.done();
+    need_hashable(meter, key);
     const Value* found = dict.find(key);
     return found != nullptr ? *found : otherwise != nullptr ? *otherwise : Value();
   }

@@ -251,6 +251,7 @@ bool contains(Meter& meter, const Value& container, const Value& item) {
     case Kind::kText:
       return is_substring(meter, container, item);
     case Kind::kMapping:
+      need_hashable(meter, item);
       meter.spend(container.mapping().items.size() / 16);
       return container.mapping().find(item) != nullptr;
     case Kind::kSequence: {

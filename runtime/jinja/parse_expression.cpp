@@ -283,7 +283,7 @@ Link ExpressionParser::item() {
       expect = false;
     }
   }
-  if (link.kind == Link::Kind::kItem && !link.parts[0]) t_.fail_expected("an expression");
+  if (link.kind == Link::Kind::kItem && !link.parts[0]) t_.fail("empty [] behind a value are not supported");
   t_.expect_op("]");
   return link;
 }

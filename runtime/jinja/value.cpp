@@ -129,6 +129,14 @@ bool is_true(const Value& v) {
   }
 }
 
+void need_hashable(Meter& meter, const Value& value) {
+  if (value.is(Kind::kSequence) && value.sequence()->kind == Sequence::Kind::kTuple) {
+    for (const Value& item : value.sequence()->items) need_hashable(meter, item);
+  } else if (value.is(Kind::kSequence) || value.is(Kind::kMapping)) {
+    meter.fail("a {} cannot be looked up", value.type_name());
+  }
+}
+
 bool equals(Meter& meter, const Value& a, const Value& b) {
   meter.spend(1);
   if (a.is_number() && b.is_number()) return equal_numbers(a, b);

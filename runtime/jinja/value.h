@@ -125,6 +125,8 @@ Value make_mapping(Meter& meter, std::vector<std::pair<Value, Value>> items);
 // --- what values mean
 
 bool is_true(const Value& value);
+// Fails for lists and dicts, which Python cannot look up in a dict or set.
+void need_hashable(Meter& meter, const Value& value);
 // Python's ==. Costs steps.
 bool equals(Meter& meter, const Value& a, const Value& b);
 // Python's <, for two numbers or two texts; else an error.

@@ -83,6 +83,8 @@ bool apply_test(Meter& meter, std::string_view name, const Value& value, const A
   for (const Plain& test : kPlain) {
     if (test.name != name) continue;
     reader.done();
+    const bool view = value.is(Kind::kSequence) && value.sequence()->kind == Sequence::Kind::kView;
+    if (view && name == "sequence") meter.fail("'is sequence' of a view is not supported; turn it into a list first");
     return test.holds(value);
   }
   for (const Related& test : kRelated) {
