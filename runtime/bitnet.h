@@ -11,17 +11,18 @@
 // Errors  exceptions of type bitnet::Error; each header says which kinds.
 #pragma once
 
-#include "backend/explain.h"       // what "backends explain" prints
-#include "backend/listing.h"       // what "backends list" prints
-#include "backend/policy.h"        // the first choice, and what follows a failure
-#include "backend/priority.h"      // the order in which backends are tried
-#include "backend/registry.h"      // plugins found on this machine
-#include "backend/scores.h"        // measured speeds that order the CPU backends
-#include "base/error.h"            // Error, printable()
-#include "base/log.h"              // lines on stderr
-#include "chat/choose_template.h"  // the chat template of a model
-#include "engine/engine_thread.h"  // whether a backend hangs for ever
-#include "engine/generate.h"       // prompt in, text out
-#include "engine/session.h"        // a sequence on a backend, with fallback
-#include "model/model.h"           // a model file, opened and checked
-#include "tokenizer/tokenizer.h"   // text to ids and back
+#include "backend/explain.h"          // what "backends explain" prints
+#include "backend/listing.h"          // what "backends list" prints
+#include "backend/policy.h"           // the first choice, and what follows a failure
+#include "backend/priority.h"         // the order in which backends are tried
+#include "backend/registry.h"         // plugins found on this machine
+#include "backend/scores.h"           // measured speeds that order the CPU backends
+#include "base/error.h"               // Error, printable()
+#include "base/log.h"                 // lines on stderr
+#include "chat/choose_template.h"     // the chat template of a model
+#include "engine/engine_thread.h"     // whether a backend hangs for ever
+#include "engine/generate.h"          // prompt in, text out
+#include "engine/session.h"           // a sequence on a backend, with fallback
+#include "model/model.h"              // a model file, opened and checked
+#include "tokenizer/compatibility.h"  // does a tokenizer fit its model?
+#include "tokenizer/tokenizer.h"      // text to ids and back

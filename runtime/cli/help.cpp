@@ -46,6 +46,7 @@ constexpr Example kExamples[] = {
     {kValidate, "bitnet-run validate --strict --format junit m.gguf", "for CI"},
     {kInspect, "bitnet-run inspect model.gguf", "what is in it"},
     {kTokenize, "bitnet-run tokenize -p \"Hello world\"", "text to token ids"},
+    {kTokenize, "bitnet-run tokenize --check -m model.gguf", "does it fit the model?"},
     {kDetokenize, "bitnet-run detokenize 9906 1917", "token ids to text"},
     {kVersion, "bitnet-run version --json", "what is installed"},
 };

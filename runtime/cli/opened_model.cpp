@@ -24,12 +24,13 @@ void tell_scores(const backend::PolicyInput& input) {
 
 }  // namespace
 
-OpenedModel::OpenedModel(const std::optional<std::string>& named, bool check_tensors, bool strict_tokenizers) {
+OpenedModel::OpenedModel(const std::optional<std::string>& named, bool check_tensors, bool strict_tokenizers,
+                         const std::optional<std::string>& tokenizer) {
   const auto start = Clock::now();
   const std::string path = find_model(named);
   set_mapped_path(path);
   model_ = std::make_unique<model::Model>(path, check_tensors);
-  tokenizer_ = std::make_unique<Tokenizer>(Tokenizer::from_gguf(model_->file, {strict_tokenizers}));
+  tokenizer_ = std::make_unique<Tokenizer>(Tokenizer::of_model(model_->file, tokenizer, {strict_tokenizers}));
   note(model_->file.warnings());
   note(model_->config.warnings);
   note(tokenizer_->warnings());

@@ -16,7 +16,8 @@ namespace bitnet::cli {
 
 class OpenedModel {
  public:
-  OpenedModel(const std::optional<std::string>& named, bool check_tensors, bool strict_tokenizers);
+  OpenedModel(const std::optional<std::string>& named, bool check_tensors, bool strict_tokenizers,
+              const std::optional<std::string>& tokenizer = std::nullopt);
 
   model::Model& model() { return *model_; }
   const model::Model& model() const { return *model_; }

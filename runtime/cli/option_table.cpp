@@ -51,6 +51,10 @@ constexpr OptionRow kReadyRows[] = {
     // Model and text
     {.name = "model", .dashes = "-m", .kind = K::kPath, .value_name = "FILE", .commands = kModel, .everyday = true,
      .environment = "BITNET_MODEL_PATH", .help = "the model, a GGUF file"},
+    {.name = "tokenizer", .kind = K::kPath, .value_name = "FILE", .commands = kText | kDetokenize,
+     .help = "a tokenizer.json, tokenizer.model or GGUF file, or their folder, in place of the model's own tokenizer"},
+    {.name = "check", .commands = kTokenize, .everyday = true,
+     .help = "no text: report whether the tokenizer fits the model; exit 3 when it does not"},
     {.name = "prompt", .dashes = "-p", .kind = K::kText, .value_name = "TEXT", .commands = kText, .everyday = true,
      .help = "the text; '-' reads standard input"},
     {.name = "file", .dashes = "-f", .kind = K::kPath, .value_name = "FILE", .commands = kText, .everyday = true,
@@ -295,7 +299,6 @@ constexpr OptionRow kLaterRows[] = {
     later("hf-file", "-hff", kRun),
     later("hf-token", "-hft", kRun),
     later("revision", "", kRun),
-    later("tokenizer", "", kTokenizers),
     later("no-mmap", "", kRun),
     later("mlock", "", kRun),
     later("threads-batch", "-tb", kRun),

@@ -130,7 +130,8 @@ struct ChatOptions {
 struct RunOptions {
   bool infer = false;  // called as `infer`
   std::optional<std::string> model;
-  Prompt prompt;  // kNone with list_backends, list_devices and where a conversation may be meant
+  std::optional<std::string> tokenizer;  // a file or folder in place of the model's own
+  Prompt prompt;                         // kNone with list_backends, list_devices and where a conversation may be meant
   ChatOptions chat;
   int64_t n_predict = 0;              // -1: until the text ends or the context is full
   bool n_predict_is_default = false;  // stopping at the default limit is noted
@@ -151,7 +152,7 @@ enum class Pooling { kFromModel, kNone, kMean, kLast, kFirst };
 enum class EmbedFormat { kText, kRaw, kJson };
 
 struct EmbedOptions {
-  std::optional<std::string> model;
+  std::optional<std::string> model, tokenizer;
   Prompt texts;           // never kNone; ids are one text
   std::string separator;  // of texts; empty: all is one text
   Pooling pooling = Pooling::kFromModel;
@@ -227,8 +228,9 @@ struct InspectOptions {
 };
 
 struct TokenizeOptions {
-  std::optional<std::string> model;
-  Prompt text;  // never kNone or kIds
+  std::optional<std::string> model, tokenizer;
+  bool check = false;  // report whether the tokenizer fits the model; then there is no text
+  Prompt text;         // never kIds; kNone only with check
   bool add_special = false;
   bool parse_special = false;
   bool strict_tokenizers = false;
@@ -236,7 +238,7 @@ struct TokenizeOptions {
 };
 
 struct DetokenizeOptions {
-  std::optional<std::string> model;
+  std::optional<std::string> model, tokenizer;
   std::vector<int32_t> ids;  // at least one, each >= 0
   bool strict_tokenizers = false;
   OutputOptions output;

@@ -221,6 +221,7 @@ RunOptions run_options(const Settings& settings, std::span<const std::string> wo
   RunOptions out;
   out.infer = name == CalledAs::kInfer;
   out.model = model_of(settings);
+  out.tokenizer = tokenizer_of(settings);
   out.prompt = choose_prompt(settings, kSources, words);
   out.n_predict = settings.integer("predict");
   out.n_predict_is_default = !settings.given("predict");
@@ -338,12 +339,17 @@ TokenizeOptions tokenize_options(const Settings& settings, std::span<const std::
   constexpr std::string_view kSources[] = {"prompt", "file"};
   TokenizeOptions out;
   out.model = model_of(settings);
+  out.tokenizer = tokenizer_of(settings);
+  out.check = settings.flag("check");
   out.text = choose_prompt(settings, kSources, words);
   out.add_special = settings.flag("add-special");
   out.parse_special = settings.flag("parse-special");
   out.strict_tokenizers = settings.flag("strict-tokenizers");
   out.output = output_options(settings);
-  if (out.text.from == PromptFrom::kNone && !parsed.print_config) {
+  if (out.check && out.text.from != PromptFrom::kNone) {
+    fail(ErrorKind::kUsage, "{} looks at the model and takes no text: give one of them", settings.where("check"));
+  }
+  if (out.text.from == PromptFrom::kNone && !out.check && !parsed.print_config) {
     fail(ErrorKind::kUsage, "no text: give -p TEXT, -f FILE, or '-p -' to read standard input");
   }
   return out;
@@ -353,6 +359,7 @@ DetokenizeOptions detokenize_options(const Settings& settings, std::span<const s
                                      const ParsedCommand& parsed) {
   DetokenizeOptions out;
   out.model = model_of(settings);
+  out.tokenizer = tokenizer_of(settings);
   if (settings.given("ids") && !words.empty() && settings.of("ids").source == Source::kFlag) {
     fail(ErrorKind::kUsage, "token ids twice, {} and '{}': give one", settings.where("ids"), printable(words.front()));
   }
@@ -398,6 +405,11 @@ Prompt choose_prompt(const Settings& settings, std::span<const std::string_view>
 std::optional<std::string> model_of(const Settings& settings) {
   if (!settings.given("model")) return std::nullopt;
   return settings.path("model");
+}
+
+std::optional<std::string> tokenizer_of(const Settings& settings) {
+  if (!settings.given("tokenizer")) return std::nullopt;
+  return settings.path("tokenizer");
 }
 
 LogLevel log_level_of(const Settings& settings) {

@@ -42,6 +42,7 @@ EmbedOptions embed_options(const Settings& settings, std::span<const std::string
   constexpr std::string_view kSources[] = {"prompt", "file", "prompt-ids"};
   EmbedOptions out;
   out.model = model_of(settings);
+  out.tokenizer = tokenizer_of(settings);
   out.texts = choose_prompt(settings, kSources, words);
   out.separator = settings.given("separator") ? settings.text("separator") : "\n";
   out.pooling = pooling_of(settings);

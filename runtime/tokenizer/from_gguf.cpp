@@ -1,4 +1,6 @@
 // tokenizer/from_gguf.cpp - reads the tokenizer.ggml.* keys of a GGUF file.
+#include "tokenizer/from_gguf.h"
+
 #include "base/error.h"
 #include "tokenizer/tokenizer.h"
 
@@ -25,19 +27,30 @@ TokenizerData read_keys(const gguf::File& file) {
          data.model);
   }
   if (merges) data.merges = std::move(*merges);
-  data.bos = find_id(file, "bos_token_id");
-  data.eos = find_id(file, "eos_token_id");
-  data.eot = find_id(file, "eot_token_id");
-  data.eom = find_id(file, "eom_token_id");
-  data.unk = find_id(file, "unknown_token_id");
-  data.pad = find_id(file, "padding_token_id");
-  data.add_bos = file.find_bool(key_name("add_bos_token"));
-  data.add_eos = file.find_bool(key_name("add_eos_token"));
-  data.add_space_prefix = file.find_bool(key_name("add_space_prefix"));
+  static_cast<TokenizerRoles&>(data) = read_roles(file);
+  if (const auto add = file.find_bool(key_name("add_space_prefix"))) {
+    data.space_prefix = *add ? SpacePrefix::kOpenings : SpacePrefix::kNever;
+  }
+  if (file.find_bool(key_name("remove_extra_whitespaces")).value_or(false)) {
+    data.doubts.push_back("tokenizer.ggml.remove_extra_whitespaces is true: not done, every space of a text counts");
+  }
   return data;
 }
 
 }  // namespace
+
+TokenizerRoles read_roles(const gguf::File& file) {
+  TokenizerRoles roles;
+  roles.bos = find_id(file, "bos_token_id");
+  roles.eos = find_id(file, "eos_token_id");
+  roles.eot = find_id(file, "eot_token_id");
+  roles.eom = find_id(file, "eom_token_id");
+  roles.unk = find_id(file, "unknown_token_id");
+  roles.pad = find_id(file, "padding_token_id");
+  roles.add_bos = file.find_bool(key_name("add_bos_token"));
+  roles.add_eos = file.find_bool(key_name("add_eos_token"));
+  return roles;
+}
 
 Tokenizer Tokenizer::from_gguf(const gguf::File& file, const TokenizerOptions& options) {
   const TokenizerData data = read_keys(file);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "tokenizer/utf8.h"
+#include "tokenizer/word_edges.h"
 
 namespace bitnet {
 
@@ -28,33 +29,51 @@ struct SentencePieceBpe::Candidate {
   bool operator<(const Candidate& other) const { return score != other.score ? score < other.score : left > other.left; }
 };
 
-SentencePieceBpe::SentencePieceBpe(const TokenizerData& data, const Vocabulary& vocabulary, bool add_space_prefix)
-    : vocabulary_(vocabulary), scores_(data.scores), add_space_prefix_(add_space_prefix) {
+// Memory that the pieces of one text share.
+struct SentencePieceBpe::Workspace {
+  std::vector<Symbol> symbols;
+  std::vector<Candidate> candidates;  // heap
+};
+
+SentencePieceBpe::SentencePieceBpe(const TokenizerData& data, const Vocabulary& vocabulary, SpacePrefix space_prefix)
+    : vocabulary_(vocabulary),
+      scores_(data.scores),
+      space_prefix_(space_prefix),
+      cut_at_words_(tokens_keep_to_words(vocabulary)) {
   if (scores_.size() != vocabulary.size()) {
-    fail(ErrorKind::kInvalidModel, "tokenizer.ggml.scores has {} elements, expected {} as tokenizer.ggml.tokens",
-         scores_.size(), vocabulary.size());
+    fail(ErrorKind::kInvalidModel, "{0}scores has {1} elements, expected {2} as {0}tokens", data.key_prefix, scores_.size(),
+         vocabulary.size());
   }
   for (size_t i = 0; i < scores_.size(); ++i) {
-    if (std::isnan(scores_[i])) fail(ErrorKind::kInvalidModel, "tokenizer.ggml.scores[{}] is not a number", i);
+    if (std::isnan(scores_[i])) fail(ErrorKind::kInvalidModel, "{}scores[{}] is not a number", data.key_prefix, i);
   }
 }
 
-void SentencePieceBpe::encode(std::string_view text, TextPosition position, size_t, std::vector<int32_t>& out) const {
+void SentencePieceBpe::encode(std::string_view text, TextPosition position, size_t max_tokens,
+                              std::vector<int32_t>& out) const {
   if (text.empty()) return;
   if (text.size() >= static_cast<size_t>(INT32_MAX)) {
     fail(ErrorKind::kUsage, "the text has {} bytes, expected less than 2 GiB", text.size());
   }
   std::string prefixed;
-  if (add_space_prefix_ && position == TextPosition::kOpening) {
+  if (wants_space(space_prefix_, position)) {
     prefixed.reserve(text.size() + 1);
     prefixed.append(" ").append(text);
     text = prefixed;
   }
-  std::vector<Symbol> symbols;
-  merge(text, symbols);
-  for (int32_t i = 0; i >= 0; i = symbols[static_cast<size_t>(i)].next) {
-    const Symbol& symbol = symbols[static_cast<size_t>(i)];
-    const std::string_view bytes = text.substr(symbol.begin, symbol.length);
+  Workspace work;
+  while (!text.empty() && out.size() < max_tokens) {
+    const size_t end = cut_at_words_ ? first_word_edge(text) : text.size();
+    encode_piece(text.substr(0, end), work, out);
+    text.remove_prefix(end);
+  }
+}
+
+void SentencePieceBpe::encode_piece(std::string_view piece, Workspace& work, std::vector<int32_t>& out) const {
+  merge(piece, work);
+  for (int32_t i = 0; i >= 0; i = work.symbols[static_cast<size_t>(i)].next) {
+    const Symbol& symbol = work.symbols[static_cast<size_t>(i)];
+    const std::string_view bytes = piece.substr(symbol.begin, symbol.length);
     if (const int32_t id = vocabulary_.find(bytes); id >= 0) {
       out.push_back(id);
     } else {
@@ -63,7 +82,11 @@ void SentencePieceBpe::encode(std::string_view text, TextPosition position, size
   }
 }
 
-void SentencePieceBpe::merge(std::string_view text, std::vector<Symbol>& symbols) const {
+void SentencePieceBpe::merge(std::string_view text, Workspace& work) const {
+  auto& symbols = work.symbols;
+  auto& candidates = work.candidates;
+  symbols.clear();
+  candidates.clear();
   for (uint32_t begin = 0; begin < text.size();) {
     const auto length = static_cast<uint32_t>(utf8_sequence(text.substr(begin)).length);
     const auto index = static_cast<int32_t>(symbols.size());
@@ -73,7 +96,6 @@ void SentencePieceBpe::merge(std::string_view text, std::vector<Symbol>& symbols
   symbols.back().next = -1;
 
   const auto at = [&](int32_t i) -> Symbol& { return symbols[static_cast<size_t>(i)]; };
-  std::vector<Candidate> candidates;
   const auto add = [&](int32_t left) {
     const Symbol& symbol = at(left);
     if (symbol.next < 0) return;

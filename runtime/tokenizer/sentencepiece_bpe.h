@@ -19,18 +19,21 @@ class SentencePieceBpe final : public TextEncoder {
  public:
   // The vocabulary must outlive the encoder; data is read here and not kept. Throws Error{kInvalidModel} when the scores
   // are missing, not one per token, or not numbers.
-  SentencePieceBpe(const TokenizerData& data, const Vocabulary& vocabulary, bool add_space_prefix);
+  SentencePieceBpe(const TokenizerData& data, const Vocabulary& vocabulary, SpacePrefix space_prefix);
 
   void encode(std::string_view text, TextPosition position, size_t max_tokens, std::vector<int32_t>& out) const override;
 
  private:
   struct Symbol;
   struct Candidate;
-  void merge(std::string_view text, std::vector<Symbol>& symbols) const;
+  struct Workspace;
+  void encode_piece(std::string_view piece, Workspace& work, std::vector<int32_t>& out) const;
+  void merge(std::string_view text, Workspace& work) const;
 
   const Vocabulary& vocabulary_;
   std::vector<float> scores_;
-  bool add_space_prefix_;
+  SpacePrefix space_prefix_;
+  bool cut_at_words_;  // makes no difference but in speed
 };
 
 }  // namespace bitnet

@@ -5,13 +5,26 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/vocabulary.h"
+
 namespace bitnet {
 
 // Where a stretch of text stands: SentencePiece puts a space in front of some.
-enum class TextPosition {
-  kOpening,       // at the start of the text, or right behind a control token
-  kContinuation,  // behind a user-defined token
-};
+enum class TextPosition { kStart, kBehindControl, kBehindUserDefined };
+
+inline bool wants_space(SpacePrefix prefix, TextPosition position) {
+  switch (prefix) {
+    case SpacePrefix::kNever:
+      return false;
+    case SpacePrefix::kStart:
+      return position == TextPosition::kStart;
+    case SpacePrefix::kOpenings:
+      return position != TextPosition::kBehindUserDefined;
+    case SpacePrefix::kAlways:
+      return true;
+  }
+  return false;
+}
 
 // Implementations are pure: const, safe from any thread.
 class TextEncoder {

@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 #include "tokenizer/byte_level_bpe.h"
+#include "tokenizer/character_bpe.h"
+#include "tokenizer/fingerprints.h"
 #include "tokenizer/pre_tokenizer.h"
 #include "tokenizer/sentencepiece_bpe.h"
 
@@ -16,15 +18,13 @@ namespace {
 constexpr std::array<std::string_view, 7> kEndNames{
     "<|eot_id|>", "<|end_of_text|>", "<|im_end|>", "<|endoftext|>", "<end_of_turn>", "</s>", "<|eom_id|>"};
 
+// Those among them that end a turn, for files that give no token that role.
+constexpr std::array<std::string_view, 3> kEndOfTurnNames{"<|eot_id|>", "<|im_end|>", "<end_of_turn>"};
+
 // A guess about the file: a warning, or an error where guesses are forbidden.
 void guess(const TokenizerOptions& options, std::vector<std::string>& warnings, const std::string& message) {
   if (options.strict) fail(ErrorKind::kInvalidModel, "{}; strict tokenizers forbid guessing", message);
   warnings.push_back(message);
-}
-
-// The Llama-3 vocabulary, told by its size and its first special token.
-bool is_llama_3(const TokenizerData& data) {
-  return data.tokens.size() == 128256 && data.tokens[128000] == "<|begin_of_text|>";
 }
 
 // Special tokens of a text one after the other. Control tokens count only where the options let them.
@@ -60,6 +60,8 @@ Tokenizer Tokenizer::from_data(const TokenizerData& data, const TokenizerOptions
     fail(ErrorKind::kInvalidModel, "tokenizer.ggml.model is \"{}\", expected gpt2, bpe, llama or sentencepiece",
          printable(data.model));
   }
+  result.warnings_ = data.notes;
+  for (const std::string& doubt : data.doubts) guess(options, result.warnings_, doubt);
   const Spelling spelling = byte_level ? Spelling::kByteLevel : Spelling::kSentencePiece;
   result.vocabulary_ = std::make_unique<Vocabulary>(data, spelling, result.warnings_);
   if (data.types.empty()) {
@@ -77,26 +79,29 @@ Tokenizer Tokenizer::from_data(const TokenizerData& data, const TokenizerOptions
   const auto require_role = [&](bool& add, const std::optional<int32_t>& id, const char* name) {
     if (!add || id) return;
     guess(options, result.warnings_,
-          fmt::format("texts are to begin or end with {0}, but tokenizer.ggml.{0}_token_id is missing: left out", name));
+          fmt::format("texts are to begin or end with {0}, but {1}{0}_token_id is missing: left out", name, data.key_prefix));
     add = false;
   };
   require_role(result.add_bos_, result.bos(), "bos");
   require_role(result.add_eos_, result.eos(), "eos");
   result.find_special_tokens();
-  result.find_end_of_generation(!data.types.empty());
+  result.find_end_of_generation(data);
   return result;
 }
 
 void Tokenizer::build_byte_level(const TokenizerData& data, const TokenizerOptions& options) {
   pre_ = data.pre.value_or("");
   pre_inferred_ = !data.pre || *data.pre == "default";
-  if (pre_inferred_ && is_llama_3(data)) {
-    pre_ = "llama-bpe";
-    warnings_.push_back("tokenizer.ggml.pre is missing: llama-bpe inferred from the vocabulary, which is that of Llama 3");
-  } else if (pre_inferred_) {
-    pre_ = "gpt-2";
-    guess(options, warnings_,
-          "tokenizer.ggml.pre is missing and the vocabulary is not a known one: gpt-2 assumed, texts may be cut wrongly");
+  if (pre_inferred_) {
+    if (const KnownVocabulary* known = find_known_vocabulary(data.tokens)) {
+      pre_ = known->pre;
+      warnings_.push_back(fmt::format("tokenizer.ggml.pre is missing: {} inferred from the vocabulary, which is that of {}",
+                                      known->pre, known->name));
+    } else {
+      pre_ = "gpt-2";
+      guess(options, warnings_,
+            "tokenizer.ggml.pre is missing and the vocabulary is not a known one: gpt-2 assumed, texts may be cut wrongly");
+    }
   }
   const PreTokenizerRule* rule = find_pre_tokenizer_rule(pre_);
   if (rule == nullptr) {
@@ -108,8 +113,12 @@ void Tokenizer::build_byte_level(const TokenizerData& data, const TokenizerOptio
 
 void Tokenizer::build_sentencepiece(const TokenizerData& data) {
   add_bos_ = true;
-  add_space_prefix_ = data.add_space_prefix.value_or(true);
-  encoder_ = std::make_unique<SentencePieceBpe>(data, *vocabulary_, add_space_prefix_);
+  space_prefix_ = data.space_prefix.value_or(SpacePrefix::kOpenings);
+  if (data.scores.empty() && !data.merges.empty()) {
+    encoder_ = std::make_unique<CharacterBpe>(data, *vocabulary_, space_prefix_);
+  } else {
+    encoder_ = std::make_unique<SentencePieceBpe>(data, *vocabulary_, space_prefix_);
+  }
 }
 
 void Tokenizer::find_special_tokens() {
@@ -124,15 +133,24 @@ void Tokenizer::find_special_tokens() {
   user_defined_ = std::make_unique<SpecialTokens>(std::move(user_defined));
 }
 
-void Tokenizer::find_end_of_generation(bool has_types) {
-  eot_ = vocabulary_->eot() ? vocabulary_->eot() : find_special("<|eot_id|>");
+void Tokenizer::find_end_of_generation(const TokenizerData& data) {
+  eot_ = vocabulary_->eot();
+  for (const std::string_view name : kEndOfTurnNames) {
+    if (!eot_) eot_ = find_special(name);
+  }
+  for (const int64_t id : data.more_ends) {
+    if (!vocabulary_->contains(id)) {
+      fail(ErrorKind::kInvalidModel, "eos_token_id has {}, expected the id of one of {} tokens", id, size());
+    }
+    end_of_generation_.push_back(static_cast<int32_t>(id));
+  }
   for (const std::optional<int32_t>& id : {eos(), eot(), eom()}) {
     if (id) end_of_generation_.push_back(*id);
   }
   for (const std::string_view name : kEndNames) {
     // An ordinary token that happens to be spelled so ("</s>" in a vocabulary for source code) ends nothing.
     if (const auto id = find_special(name)) end_of_generation_.push_back(*id);
-    if (!has_types && vocabulary_->find(name) >= 0) end_of_generation_.push_back(vocabulary_->find(name));
+    if (data.types.empty() && vocabulary_->find(name) >= 0) end_of_generation_.push_back(vocabulary_->find(name));
   }
   std::sort(end_of_generation_.begin(), end_of_generation_.end());
   end_of_generation_.erase(std::unique(end_of_generation_.begin(), end_of_generation_.end()), end_of_generation_.end());
@@ -151,13 +169,13 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
   std::vector<int32_t> out;
   if (options.add_special && add_bos_) out.push_back(*bos());
   Cuts cuts(*all_special_, *user_defined_, text, options);
-  TextPosition position = TextPosition::kOpening;
+  TextPosition position = TextPosition::kStart;
   for (size_t at = 0; at < text.size() && out.size() < options.max_tokens;) {
     const SpecialTokens::Cut cut = cuts.next(at);
     encoder_->encode(text.substr(at, cut.begin - at), position, options.max_tokens, out);
     if (cut.id >= 0) {
       out.push_back(cut.id);
-      position = vocabulary_->is_control(cut.id) ? TextPosition::kOpening : TextPosition::kContinuation;
+      position = vocabulary_->is_control(cut.id) ? TextPosition::kBehindControl : TextPosition::kBehindUserDefined;
     }
     at = cut.end;
   }
@@ -168,7 +186,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, const DecodeOptions& options) const {
   std::string out;
-  bool at_start = options.text_start && add_space_prefix_;
+  bool at_start = options.text_start && space_prefix_ != SpacePrefix::kNever;
   for (const int32_t id : ids) {
     std::string_view bytes = options.control_tokens ? token_text(id) : token_bytes(id);
     if (is_control(id)) {

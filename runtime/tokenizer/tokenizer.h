@@ -45,6 +45,14 @@ class Tokenizer {
  public:
   // Reads the tokenizer.ggml.* keys. Error{kInvalidModel} naming file and key when they are missing or contradict each other.
   static Tokenizer from_gguf(const gguf::File& file, const TokenizerOptions& options = {});
+  // From a file beside the model: tokenizer.json, tokenizer.model (SentencePiece, BPE), the vocabulary of another GGUF file, or
+  // a folder with one of the first two. Roles come from it, from tokenizer_config.json and generation_config.json in its
+  // folder, and last from the keys of `model`, where there is one. Error{kInvalidModel} naming file and field.
+  static Tokenizer from_file(const std::string& path, const TokenizerOptions& options = {}, const gguf::File* model = nullptr);
+  // The tokenizer that belongs to an opened model: of the file `named`, of the model's own keys, or of the tokenizer.json or
+  // tokenizer.model beside it. Error{kInvalidModel} when there is none.
+  static Tokenizer of_model(const gguf::File& model, const std::optional<std::string>& named,
+                            const TokenizerOptions& options = {});
   // The same from values in memory; messages then name no file.
   static Tokenizer from_data(const TokenizerData& data, const TokenizerOptions& options = {});
 
@@ -63,7 +71,7 @@ class Tokenizer {
   size_t size() const { return vocabulary_->size(); }
   std::optional<int32_t> bos() const { return vocabulary_->bos(); }
   std::optional<int32_t> eos() const { return vocabulary_->eos(); }
-  std::optional<int32_t> eot() const { return eot_; }  // by key, else the token named <|eot_id|>
+  std::optional<int32_t> eot() const { return eot_; }  // by key, else by its name in known vocabularies
   std::optional<int32_t> eom() const { return vocabulary_->eom(); }
   std::optional<int32_t> unk() const { return vocabulary_->unk(); }
   std::optional<int32_t> pad() const { return vocabulary_->pad(); }
@@ -88,11 +96,12 @@ class Tokenizer {
   void build_byte_level(const TokenizerData& data, const TokenizerOptions& options);
   void build_sentencepiece(const TokenizerData& data);
   void find_special_tokens();
-  void find_end_of_generation(bool has_types);
+  void find_end_of_generation(const TokenizerData& data);
 
   std::string model_, pre_;
   bool pre_inferred_ = false;
-  bool add_bos_ = false, add_eos_ = false, add_space_prefix_ = false;
+  bool add_bos_ = false, add_eos_ = false;
+  SpacePrefix space_prefix_ = SpacePrefix::kNever;
   std::vector<std::string> warnings_;
   std::unique_ptr<const Vocabulary> vocabulary_;
   std::unique_ptr<const TextEncoder> encoder_;
@@ -100,5 +109,9 @@ class Tokenizer {
   std::vector<int32_t> end_of_generation_;  // ascending
   std::optional<int32_t> eot_;
 };
+
+// The tokenizer.json, else the tokenizer.model in the folder of a model file or in a model's folder; empty when there is
+// neither.
+std::string find_tokenizer_beside(const std::string& path);
 
 }  // namespace bitnet

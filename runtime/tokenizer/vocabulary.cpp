@@ -14,12 +14,9 @@ bool has_control_form(std::string_view text) { return text.size() > 4 && text.st
 
 }  // namespace
 
-Vocabulary::Vocabulary(const TokenizerData& data, Spelling spelling, std::vector<std::string>& warnings) : spelling_(spelling) {
-  if (data.tokens.empty())
-    fail(ErrorKind::kInvalidModel, "tokenizer.ggml.tokens is missing or empty; a model needs its vocabulary");
-  if (data.tokens.size() > static_cast<size_t>(INT32_MAX)) {
-    fail(ErrorKind::kInvalidModel, "tokenizer.ggml.tokens has {} tokens, expected fewer than 2^31", data.tokens.size());
-  }
+Vocabulary::Vocabulary(const TokenizerData& data, Spelling spelling, std::vector<std::string>& warnings)
+    : spelling_(spelling), key_prefix_(data.key_prefix) {
+  check_limits(data);
   read_types(data);
   read_roles(data);
   read_texts(data);
@@ -27,15 +24,28 @@ Vocabulary::Vocabulary(const TokenizerData& data, Spelling spelling, std::vector
   index_bytes();
 }
 
+void Vocabulary::check_limits(const TokenizerData& data) const {
+  if (data.tokens.empty())
+    fail(ErrorKind::kInvalidModel, "{}tokens is missing or empty; a model needs its vocabulary", key_prefix_);
+  if (data.tokens.size() > kMaxTokens) {
+    fail(ErrorKind::kInvalidModel, "{}tokens has {} tokens, expected at most {}", key_prefix_, data.tokens.size(), kMaxTokens);
+  }
+  for (size_t i = 0; i < data.tokens.size(); ++i) {
+    if (data.tokens[i].size() <= kMaxTokenBytes) continue;
+    fail(ErrorKind::kInvalidModel, "{}tokens[{}] has {} bytes, expected at most {}", key_prefix_, i, data.tokens[i].size(),
+         kMaxTokenBytes);
+  }
+}
+
 void Vocabulary::read_types(const TokenizerData& data) {
   types_.assign(data.tokens.size(), TokenType::kNormal);
   if (!data.types.empty() && data.types.size() != data.tokens.size()) {
-    fail(ErrorKind::kInvalidModel, "tokenizer.ggml.token_type has {} elements, expected {} as tokenizer.ggml.tokens",
-         data.types.size(), data.tokens.size());
+    fail(ErrorKind::kInvalidModel, "{0}token_type has {1} elements, expected {2} as {0}tokens", key_prefix_, data.types.size(),
+         data.tokens.size());
   }
   for (size_t i = 0; i < data.types.size(); ++i) {
     if (data.types[i] < 1 || data.types[i] > 6) {
-      fail(ErrorKind::kInvalidModel, "tokenizer.ggml.token_type[{}] is {}, expected 1 to 6", i, data.types[i]);
+      fail(ErrorKind::kInvalidModel, "{}token_type[{}] is {}, expected 1 to 6", key_prefix_, i, data.types[i]);
     }
     types_[i] = static_cast<TokenType>(data.types[i]);
   }
@@ -49,7 +59,7 @@ void Vocabulary::read_roles(const TokenizerData& data) {
   const auto read = [&](const char* key, const std::optional<int64_t>& id) -> std::optional<int32_t> {
     if (!id) return std::nullopt;
     if (!contains(*id)) {
-      fail(ErrorKind::kInvalidModel, "tokenizer.ggml.{} is {}, expected the id of one of {} tokens", key, *id, size());
+      fail(ErrorKind::kInvalidModel, "{}{} is {}, expected the id of one of {} tokens", key_prefix_, key, *id, size());
     }
     // A file without types cannot mark them otherwise.
     if (data.types.empty()) control_[static_cast<size_t>(*id)] = true;
@@ -64,22 +74,21 @@ void Vocabulary::read_roles(const TokenizerData& data) {
 }
 
 void Vocabulary::read_texts(const TokenizerData& data) {
-  uint64_t total = 0;
+  uint64_t total = 0;  // at most 2^30, by the limits
   for (const std::string_view token : data.tokens) total += token.size();
-  if (total > UINT32_MAX)
-    fail(ErrorKind::kInvalidModel, "tokenizer.ggml.tokens holds {} bytes of text, expected less than 4 GiB", total);
   arena_.reserve(total);
   ends_.reserve(data.tokens.size());
   for (size_t i = 0; i < data.tokens.size(); ++i) {
     const std::string_view spelled = data.tokens[i];
-    if (control_[i] || types_[i] == TokenType::kUserDefined) {
+    const bool plain = types_[i] == TokenType::kUserDefined && spelling_ == Spelling::kByteLevel;
+    if (control_[i] || plain) {
       arena_.append(spelled);
     } else if (spelling_ == Spelling::kByteLevel) {
       if (!append_byte_level_spelling(spelled, arena_)) arena_.append(spelled);
     } else if (types_[i] == TokenType::kByte) {
       const int byte = byte_of_sentencepiece_name(spelled);
       if (byte < 0) {
-        fail(ErrorKind::kInvalidModel, "tokenizer.ggml.tokens[{}] is \"{}\" of type 6 (byte), expected <0x00> to <0xFF>", i,
+        fail(ErrorKind::kInvalidModel, "{}tokens[{}] is \"{}\" of type 6 (byte), expected <0x00> to <0xFF>", key_prefix_, i,
              printable(spelled));
       }
       arena_.push_back(static_cast<char>(byte));
@@ -114,9 +123,9 @@ void Vocabulary::index_texts(std::vector<std::string>& warnings) {
   }
   if (duplicates > 0) {
     warnings.push_back(
-        fmt::format("tokenizer.ggml.tokens: {} tokens have the text of an earlier one (for example {} and {}); the earlier "
+        fmt::format("{}tokens: {} tokens have the text of an earlier one (for example {} and {}); the earlier "
                     "one is used for encoding",
-                    duplicates, find(text(example)), example));
+                    key_prefix_, duplicates, find(text(example)), example));
   }
 }
 

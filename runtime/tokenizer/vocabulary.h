@@ -1,6 +1,7 @@
 // tokenizer/vocabulary.h - the tokens of a model: their bytes, their types, and the ids with a role.
 //
-// Source  the tokenizer.ggml.* keys of GGUF.
+// Source  the tokenizer.ggml.* keys of GGUF; tokenizer.json and tokenizer.model are brought into the same form.
+// Limits  2^20 tokens of 1024 bytes.
 // Errors  Error{kInvalidModel} naming the key, expected and found.
 // Threads const functions are safe from any thread.
 #pragma once
@@ -14,16 +15,35 @@
 
 namespace bitnet {
 
-// What a file says about its tokenizer, unchecked. The views must live until the tokenizer is built, not longer.
-struct TokenizerData {
-  std::string model;                     // "gpt2", "llama", ...
-  std::optional<std::string> pre;        // pre-tokenizer
-  std::vector<std::string_view> tokens;  // id = index
-  std::vector<float> scores;             // empty, or one per token
-  std::vector<int64_t> types;            // empty, or one per token: TokenType
-  std::vector<std::string_view> merges;  // "left right", most frequent first
+// Where a space is put in front of a text, which decoding takes away again.
+enum class SpacePrefix {
+  kNever,
+  kStart,     // at the start of the text
+  kOpenings,  // there and behind control tokens
+  kAlways,    // there and behind user-defined tokens too
+};
+
+// Which tokens have a role, and whether they stand around every text.
+struct TokenizerRoles {
   std::optional<int64_t> bos, eos, eot, eom, unk, pad;
-  std::optional<bool> add_bos, add_eos, add_space_prefix;
+  std::optional<bool> add_bos, add_eos;
+};
+
+// What a file says about its tokenizer, unchecked. The views must live until the tokenizer is built, not longer.
+struct TokenizerData : TokenizerRoles {
+  std::string model;                                // "gpt2", "llama", ...
+  std::optional<std::string> pre;                   // pre-tokenizer
+  std::vector<std::string_view> tokens;             // id = index
+  std::vector<float> scores;                        // empty, or one per token
+  std::vector<int64_t> types;                       // empty, or one per token: TokenType
+  std::vector<std::string_view> merges;             // "left right", most frequent first
+  std::optional<SpacePrefix> space_prefix;          // SentencePiece spelling only
+  std::optional<bool> ignore_merges;                // a piece that is a token is emitted at once; else by the pre-tokenizer
+  bool split_at_spaces = false;                     // SentencePiece spelling only: merging never crosses the front of a space
+  std::vector<int64_t> more_ends;                   // further ids that end a generation
+  std::vector<std::string> notes;                   // to be said, though nothing is wrong
+  std::vector<std::string> doubts;                  // said too, and errors where guesses are forbidden
+  std::string_view key_prefix = "tokenizer.ggml.";  // what messages put in front of tokens, merges, bos_token_id, ...
 };
 
 enum class TokenType : uint8_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
@@ -36,16 +56,20 @@ enum class Spelling {
 
 class Vocabulary {
  public:
+  static constexpr size_t kMaxTokens = size_t{1} << 20;
+  static constexpr size_t kMaxTokenBytes = 1024;
+
   // Doubts that do not stop a load are appended to warnings.
   Vocabulary(const TokenizerData& data, Spelling spelling, std::vector<std::string>& warnings);
   Vocabulary(const Vocabulary&) = delete;
   Vocabulary& operator=(const Vocabulary&) = delete;
 
+  Spelling spelling() const { return spelling_; }
   size_t size() const { return types_.size(); }
   bool contains(int64_t id) const { return id >= 0 && static_cast<uint64_t>(id) < size(); }
 
   // The functions with an id require contains(id).
-  // The bytes a token stands for; of control, unknown and user-defined tokens: the text as the file has it.
+  // The bytes a token stands for; of control and unknown tokens: the text as the file has it.
   std::string_view text(int32_t id) const {
     const auto i = static_cast<size_t>(id);
     const uint32_t begin = i == 0 ? 0 : ends_[i - 1];
@@ -75,6 +99,7 @@ class Vocabulary {
   std::optional<int32_t> pad() const { return pad_; }
 
  private:
+  void check_limits(const TokenizerData& data) const;
   void read_roles(const TokenizerData& data);
   void read_types(const TokenizerData& data);
   void read_texts(const TokenizerData& data);
@@ -82,6 +107,7 @@ class Vocabulary {
   void index_bytes();
 
   Spelling spelling_;
+  std::string key_prefix_;        // for messages
   std::string arena_;             // all texts, one behind the other
   std::vector<uint32_t> ends_;    // end of each text in arena_
   std::vector<TokenType> types_;  //

@@ -112,11 +112,14 @@ json report_json(const Report& report) {
   }
   json tokenizer = nullptr;
   if (const auto& t = report.tokenizer) {
-    tokenizer = {
-        {"vocab_size_match", t->vocab_size_match},
-        {"special_tokens_present", t->special_tokens_present},
-        {"encoding_consistency", t->encoding_consistency},
-        {"model_expectations", {{"expected", t->expected}, {"actual", t->actual}, {"embedding_dim", t->embedding_dim}}}};
+    const auto& sizes = t->model_expectations;
+    tokenizer = {{"vocab_size_match", t->vocab_size_match ? json(*t->vocab_size_match) : json()},
+                 {"special_tokens_present", t->special_tokens_present},
+                 {"encoding_consistency", t->encoding_consistency},
+                 {"model_expectations",
+                  {{"expected", sizes.expected ? json(*sizes.expected) : json()},
+                   {"actual", sizes.actual},
+                   {"embedding_dim", sizes.embedding_dim ? json(*sizes.embedding_dim) : json()}}}};
   }
   return {{"schema", 1},
           {"file", report.file},

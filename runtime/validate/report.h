@@ -15,6 +15,7 @@
 
 #include "gguf/format_error.h"
 #include "gguf/reader.h"
+#include "tokenizer/compatibility.h"
 #include "validate/tensor_statistics.h"
 
 namespace bitnet::validate {
@@ -41,19 +42,13 @@ struct BitnetInfo {
   std::optional<uint32_t> group_size;  // weights that share one packed group
 };
 
-struct TokenizerReport {
-  bool vocab_size_match = false, special_tokens_present = false, encoding_consistency = false;
-  uint64_t expected = 0, actual = 0;  // rows of the embedding; tokens
-  uint64_t embedding_dim = 0;
-};
-
 struct Report {
   std::string file;
   bool strict = false;
   bool header_valid = false, tensors_accessible = false;
   std::vector<Finding> errors, warnings;
   BitnetInfo bitnet_info;
-  std::optional<TokenizerReport> tokenizer;
+  std::optional<CompatibilityReport> tokenizer;
   std::vector<TensorReport> tensors;
   std::vector<Step> done;  // steps that were run
 

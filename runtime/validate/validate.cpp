@@ -192,37 +192,19 @@ class Validation {
   }
 
   void check_tokenizer() {
-    if (file_->version() == 0) return;  // a checkpoint's lies in files of its own
+    // A checkpoint's lies in files of its own, which need not be there.
+    if (file_->version() == 0 && find_tokenizer_beside(file_->path()).empty()) return;
     tried("InvalidTokenizer", [&] {
-      const Tokenizer tokenizer = Tokenizer::from_gguf(*file_, {options_.strict_tokenizers});
+      const Tokenizer tokenizer = Tokenizer::of_model(*file_, std::nullopt, {options_.strict_tokenizers});
       for (const std::string& warning : tokenizer.warnings()) warn("Tokenizer", {}, warning);
-      report_tokenizer(tokenizer);
+      const CompatibilityReport& t = report_.tokenizer.emplace(check_compatibility(tokenizer, *file_));
+      const auto place = [&](const TokenizerFinding& finding) -> gguf::FaultPlace {
+        if (finding.fault != TokenizerFault::kVocabSizeMismatch) return {};
+        return {{}, {}, {}, t.model_expectations.expected, t.model_expectations.actual};
+      };
+      for (const auto& e : t.errors) blame(fault_name(e.fault), place(e), e.message);
+      for (const auto& w : t.warnings) warn(fault_name(w.fault), place(w), w.message);
     });
-  }
-
-  void report_tokenizer(const Tokenizer& tokenizer) {
-    TokenizerReport t;
-    t.actual = tokenizer.size();
-    t.expected = config_ ? config_->arch.n_vocab : t.actual;
-    t.embedding_dim = config_ ? config_->arch.n_embd : 0;
-    t.vocab_size_match = t.actual == t.expected;
-    t.special_tokens_present = tokenizer.bos().has_value() && tokenizer.eos().has_value();
-    const std::string probe = "Hello, world! 123 \xF0\x9F\x8C\x9F";
-    t.encoding_consistency = tokenizer.decode(tokenizer.encode(probe, {.add_special = false})) == probe;
-    if (t.actual > t.expected) {
-      blame("VocabSizeMismatch", {{}, {}, {}, t.expected, t.actual},
-            fmt::format("the vocabulary has {} tokens, the embeddings only {} rows", t.actual, t.expected));
-    } else if (!t.vocab_size_match) {
-      warn("VocabSizeMismatch", {{}, {}, {}, t.expected, t.actual},
-           fmt::format("the vocabulary has {} tokens, the embeddings {} rows; the surplus ids are never sampled", t.actual,
-                       t.expected));
-    }
-    if (!t.special_tokens_present) {
-      warn("MissingSpecialToken", {},
-           fmt::format("no token is named as {}", tokenizer.bos() ? "end of text" : "begin of text"));
-    }
-    if (!t.encoding_consistency) warn("EncodingInconsistent", {}, "a test sentence does not survive encoding and decoding");
-    report_.tokenizer = t;
   }
 
   Options options_;

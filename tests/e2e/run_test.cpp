@@ -204,12 +204,5 @@ TEST(Run, UnimplementedOptionsAndCommandsAreRefused) {
   }
 }
 
-TEST(Tokenize, AndBack) {
-  const ProgramResult ids = run_program({"tokenize", "-p", "Once upon a time"});
-  EXPECT_EQ(ids.exit_code, 0) << ids;
-  const ProgramResult text = run_program({"detokenize", "--ids", ids.out.substr(0, ids.out.size() - 1)});
-  EXPECT_EQ(text.out, "Once upon a time\n") << text;
-}
-
 }  // namespace
 }  // namespace bitnet::test

@@ -64,6 +64,16 @@ TEST(Tokenize, TextAndFlags) {
   EXPECT_EQ(refusal({"tokenize", "-p", "a", "-f", "b"}), "two prompts, -p and -f: give one");
 }
 
+TEST(Tokenize, CheckAndTokenizer) {
+  const TokenizeOptions check = parse_as<TokenizeOptions>({"tokenize", "--check", "--tokenizer", "t.json"});
+  EXPECT_TRUE(check.check);
+  EXPECT_EQ(check.tokenizer, "t.json");
+  EXPECT_EQ(check.text.from, PromptFrom::kNone);
+  EXPECT_CONTAINS(refusal({"tokenize", "--check", "-p", "a"}), "--check looks at the model and takes no text");
+  EXPECT_EQ(parse_as<DetokenizeOptions>({"detokenize", "1", "--tokenizer", "t.model"}).tokenizer, "t.model");
+  EXPECT_EQ(parse_as<RunOptions>({"-p", "a", "--tokenizer", "t.model"}).tokenizer, "t.model");
+}
+
 TEST(Detokenize, IdsFromOptionAndWords) {
   const std::vector<int32_t> ids{1, 2, 3};
   EXPECT_EQ(parse_as<DetokenizeOptions>({"detokenize", "--ids", "1,2,3"}).ids, ids);

@@ -93,7 +93,7 @@ TEST_F(SentencePiece, ASpaceStandsInFrontAndGoesAgain) {
 }
 
 TEST_F(SentencePiece, NoSpaceWhereTheFileSaysSo) {
-  v_.data.add_space_prefix = false;
+  v_.data.space_prefix = SpacePrefix::kNever;
   const Tokenizer tokenizer = Tokenizer::from_data(v_.data);
   EXPECT_EQ(tokenizer.encode("hi", kPlain), (std::vector<int32_t>{hi_}));
   EXPECT_EQ(tokenizer.decode(tokenizer.encode(" hi", kPlain)), " hi");

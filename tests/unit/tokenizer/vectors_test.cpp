@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -14,7 +13,7 @@ namespace bitnet {
 namespace {
 
 const std::string kData = std::string(BITNET_TEST_DATA) + "/tokenizers/";
-const std::string kShared = BITNET_SHARED_DIR;
+const std::string kFiles = std::string(BITNET_TOKENIZER_FILES) + "/";
 
 std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -36,21 +35,19 @@ std::vector<std::string> split(const std::string& text, const std::string& separ
 }
 
 struct VectorCase {
-  const char* name;        // of the expected ids, NAME.out
-  const char* vocabulary;  // below BITNET_SHARED_DIR, or in the test data when it begins with '='
+  const char* name;  // of the expected ids, NAME.out
+  const char* file;  // in kFiles, or below kData when it begins with '='
   const char* pre;
   bool inferred;
 };
 
-void PrintTo(const VectorCase& c, std::ostream* out) { *out << c.vocabulary; }
+void PrintTo(const VectorCase& c, std::ostream* out) { *out << c.file; }
 
 class Vectors : public testing::TestWithParam<VectorCase> {};
 
 TEST_P(Vectors, All47Match) {
   const VectorCase& c = GetParam();
-  const std::string path = c.vocabulary[0] == '=' ? kData + (c.vocabulary + 1) : kShared + "/data/tokenizers/" + c.vocabulary;
-  if (c.vocabulary[0] != '=' && !std::filesystem::exists(path)) GTEST_SKIP() << "vocabulary not here: " << path;
-  const Tokenizer tokenizer = Tokenizer::from_gguf(gguf::File(path));
+  const Tokenizer tokenizer = Tokenizer::from_file(c.file[0] == '=' ? kData + (c.file + 1) : kFiles + c.file);
   EXPECT_EQ(tokenizer.pre(), c.pre);
   EXPECT_EQ(tokenizer.pre_inferred(), c.inferred);
 
@@ -69,23 +66,29 @@ TEST_P(Vectors, All47Match) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Vectors,
-                         testing::Values(VectorCase{"gpt-2", "=gpt-2.gguf", "gpt-2", false},
-                                         VectorCase{"llama-bpe", "ggml-vocab-llama-bpe.gguf", "llama-bpe", false},
-                                         VectorCase{"llama-bpe", "vocab-2b4t-as-published.gguf", "llama-bpe", true},
-                                         VectorCase{"falcon", "ggml-vocab-falcon.gguf", "falcon", false},
-                                         VectorCase{"deepseek-llm", "ggml-vocab-deepseek-llm.gguf", "deepseek-llm", false},
-                                         VectorCase{"llama-spm", "ggml-vocab-llama-spm.gguf", "", false}),
+                         testing::Values(VectorCase{"gpt-2", "gpt-2/vocabulary.gguf", "gpt-2", false},
+                                         VectorCase{"gpt-2", "gpt-2/tokenizer.json", "gpt-2", false},
+                                         VectorCase{"llama-bpe", "llama-bpe/vocabulary.gguf", "llama-bpe", false},
+                                         VectorCase{"llama-bpe", "llama-bpe/tokenizer.json", "llama-bpe", false},
+                                         VectorCase{"llama-bpe", "published/vocabulary.gguf", "llama-bpe", true},
+                                         VectorCase{"falcon", "falcon/vocabulary.gguf", "falcon", false},
+                                         VectorCase{"falcon", "falcon/tokenizer.json", "falcon", false},
+                                         VectorCase{"deepseek-llm", "deepseek-llm/vocabulary.gguf", "deepseek-llm", false},
+                                         VectorCase{"llama-spm", "llama-spm/vocabulary.gguf", "", false},
+                                         VectorCase{"llama-spm", "llama-spm/tokenizer.json", "", false},
+                                         VectorCase{"llama-spm", "llama-spm/metaspace/tokenizer.json", "", false},
+                                         VectorCase{"llama-spm", "llama-spm/model/tokenizer.model", "", false},
+                                         VectorCase{"sentencepiece/llama", "=sentencepiece/llama.model", "", false},
+                                         VectorCase{"sentencepiece/gemma", "=sentencepiece/gemma.model", "", false}),
                          [](const auto& param_info) {
-                           std::string name = param_info.param.vocabulary;
+                           std::string name = param_info.param.file;
                            std::erase_if(name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); });
                            return name;
                          });
 
 TEST(AsPublished, EndsAtBothIdsAndReportsTheInference) {
-  const std::string path = kShared + "/data/tokenizers/vocab-2b4t-as-published.gguf";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "vocabulary not here: " << path;
   // The file names no pre-tokenizer and no end of turn; both follow from the vocabulary, which even strict mode accepts.
-  const Tokenizer tokenizer = Tokenizer::from_gguf(gguf::File(path), {.strict = true});
+  const Tokenizer tokenizer = Tokenizer::from_gguf(gguf::File(kFiles + "published/vocabulary.gguf"), {.strict = true});
   EXPECT_EQ(tokenizer.size(), 128256u);
   EXPECT_EQ(tokenizer.bos(), 128000);
   EXPECT_EQ(tokenizer.eos(), 128001);
@@ -101,16 +104,48 @@ TEST(AsPublished, EndsAtBothIdsAndReportsTheInference) {
             (std::vector<int32_t>{6151, 128009}));
 }
 
+// A vocabulary that is known by its tokens, in a file that does not name its pre-tokenizer.
+TEST(KnownVocabularies, AreFoundByTheirTokens) {
+  for (const std::string name : {"gpt-2", "falcon", "deepseek-llm", "llama-bpe"}) {
+    const gguf::File file(kFiles + name + "/vocabulary.gguf");
+    const auto tokens = *file.find_string_array("tokenizer.ggml.tokens");
+    const auto merges = *file.find_string_array("tokenizer.ggml.merges");
+    TokenizerData data;
+    data.model = "gpt2";
+    data.tokens = tokens;
+    data.types = *file.find_int_array("tokenizer.ggml.token_type");
+    data.merges = merges;
+    data.add_bos = false;
+    const Tokenizer tokenizer = Tokenizer::from_data(data, {.strict = true});
+    EXPECT_EQ(tokenizer.pre(), name);
+    EXPECT_TRUE(tokenizer.pre_inferred());
+    ASSERT_EQ(tokenizer.warnings().size(), 1u) << name;
+    EXPECT_NE(tokenizer.warnings()[0].find("inferred from the vocabulary"), std::string::npos);
+  }
+}
+
+// Any bytes come back, whatever the vocabulary; those of Falcon and DeepSeek lack bytes that UTF-8 never needs.
+TEST(EveryVocabulary, AnyBytesComeBack) {
+  std::string bytes;
+  for (int i = 0; i < 20000; ++i) bytes.push_back(static_cast<char>((i * 2654435761u) >> 13 & 0xFF));
+  for (const std::string file : {"gpt-2/tokenizer.json", "llama-bpe/vocabulary.gguf", "llama-bpe/tokenizer.json",
+                                 "llama-spm/vocabulary.gguf", "llama-spm/tokenizer.json", "llama-spm/metaspace/tokenizer.json",
+                                 "llama-spm/no_prefix/tokenizer.json", "llama-spm/model/tokenizer.model"}) {
+    const Tokenizer tokenizer = Tokenizer::from_file(kFiles + file);
+    for (const std::string& text :
+         {bytes, std::string("  two\xE2\x96\x81 \0 words", 16), std::string(" "), std::string("\xE2\x96\x81")}) {
+      EXPECT_TRUE(tokenizer.decode(tokenizer.encode(text, {.add_special = false})) == text) << file;
+    }
+  }
+}
+
 class Story : public testing::Test {
  protected:
-  void SetUp() override {
-    if (!std::filesystem::exists(folder_ + "story.gguf")) GTEST_SKIP() << "story model not here: " << folder_;
-  }
-  std::string folder_ = kShared + "/reference/story/";
+  std::string folder_ = std::string(BITNET_TEST_DATA) + "/story/";
 };
 
 TEST_F(Story, HeldOutTextGivesTheTrainersTokens) {
-  const Tokenizer tokenizer = Tokenizer::from_gguf(gguf::File(folder_ + "story.gguf"), {.strict = true});
+  const Tokenizer tokenizer = Tokenizer::from_gguf(gguf::File(BITNET_STORY_MODEL), {.strict = true});
   const std::string bytes = read_file(folder_ + "heldout_tokens.i32.bin");
   std::vector<int32_t> expected(bytes.size() / sizeof(int32_t));
   ASSERT_GT(expected.size(), 1000u);
@@ -121,7 +156,7 @@ TEST_F(Story, HeldOutTextGivesTheTrainersTokens) {
 }
 
 TEST_F(Story, PromptsGiveTheirTokensWithBos) {
-  const Tokenizer tokenizer = Tokenizer::from_gguf(gguf::File(folder_ + "story.gguf"), {.strict = true});
+  const Tokenizer tokenizer = Tokenizer::from_gguf(gguf::File(BITNET_STORY_MODEL), {.strict = true});
   const auto prompts = nlohmann::json::parse(read_file(folder_ + "prompts.json"))["prompts"];
   size_t with_text = 0;
   for (const auto& prompt : prompts) {
