@@ -51,6 +51,32 @@ struct Query {
   alignas(64) float e[BN_KV_PAGE + 16];
 };
 
+// Keys and values come from memory, a page of one and then of the other: rows one behind the other. What is read kBytesApart
+// further on is asked for, and at the end of a page the start of what is read next, so that memory is never idle. Into L1: what
+// is fetched into L2 first and from there later takes the same few places for lines on their way twice (Zen 5, AVX-512, one
+// token, 4096 positions, f32: 30 GB/s, and 20 with the values of a page asked for beside its keys, into L2).
+struct Ahead {
+  static constexpr uint32_t kBytesApart = 8192;
+  // rows [0, end) of `stride` bytes, then those at `next`; null: nothing is asked for
+  Ahead(const char* rows_, uint64_t stride_, uint32_t end_, const char* next_)
+      : rows(rows_),
+        next(next_),
+        stride(stride_),
+        end(end_),
+        apart(static_cast<uint32_t>((kBytesApart + stride_ - 1) / stride_)) {}
+  const char* row(uint32_t p) const {
+    return p + apart < end ? rows + stride * (p + apart) : next + stride * (p + apart - end);
+  }
+
+  const char *rows, *next;
+  uint64_t stride;
+  uint32_t end, apart;
+};
+
+static inline void ask_now(const char* p, uint64_t bytes) {  // into L1
+  for (uint64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 3);
+}
+
 // ----------------------------------------------------------------------------------------------------- scores
 // Lanes [lane, lane + V::kLanes) of the S16 sums of elements [c, end) of P keys with Q queries: one chunk. V: a part.
 template <class V, class Kv, int P, int Q>
@@ -107,28 +133,21 @@ __attribute__((noinline)) static void add_further_chunks(const char* const* key,
   }
 }
 
-// Positions between the keys in work and the ones asked for.
-inline constexpr uint32_t kKeysAhead = 16;
-
 // e[p] = S16(q, key p) * scale for positions [begin, end) of a page and n <= Q queries; Q divides V::kScores. Some elements
-// behind them change, too. Given values, keys
-// further on and the values of the same positions are asked for meanwhile, into L2: rows of a head lie apart, which hardware
-// does not foresee (Zen 4, AVX2, one token, 4096 positions of f16: 14 GB/s against 7 without and 9 into L1).
+// behind them change, too. next: see Ahead.
 template <class V, class Kv, int Q>
-static inline void score_positions(const bn_attn& a, const char* keys, const char* values, Query* query, uint32_t n,
+static inline void score_positions(const bn_attn& a, const char* keys, const char* next, Query* query, uint32_t n,
                                    uint32_t begin, uint32_t end) {
   constexpr uint32_t P = V::kScores / Q;
   const uint64_t stride = Kv::size * a.kv_stride_pos;
+  const Ahead ahead(keys, stride, end, next);
   const float* q[Q];
   for (uint32_t j = 0; j < Q; ++j) q[j] = query[j < n ? j : n - 1].q;
   for (uint32_t p0 = begin; p0 < end; p0 += P) {
     const char* key[P];
     for (uint32_t p = 0; p < P; ++p) key[p] = keys + stride * (p0 + p < end ? p0 + p : end - 1);
-    if (values != nullptr) {
-      for (uint32_t p = 0; p < P; ++p) {
-        ask_for(key[p] + stride * kKeysAhead, Kv::size * a.head_dim);
-        ask_for(values + (key[p] - keys), Kv::size * a.head_dim);
-      }
+    if (next != nullptr) {
+      for (uint32_t p = 0; p < P; ++p) ask_now(ahead.row(p0 + p), Kv::size * a.head_dim);
     }
     typename V::F total[V::kScores];
     // Without the 0 that S16 starts from: it makes +0 of a score of -0, and both weigh the same.
@@ -168,8 +187,9 @@ static inline void soften(Query* query) {
 // sum[j] += e_j[p] * value p over positions [begin, end), for N parts of output elements (dims < V::kLanes: only the first
 // dims). V: a part. Not inlined: beside other code gcc 12 keeps one of the sums in memory (half of the speed).
 template <class V, class Kv, int Q, int N>
-__attribute__((noinline)) static void add_values(const char* values, uint64_t stride, const Query* query, uint32_t dims,
-                                                 uint32_t begin, uint32_t end, typename V::F (*sum)[N]) {
+__attribute__((noinline)) static void add_values(const Ahead& ahead, const Query* query, uint32_t dims, uint32_t begin,
+                                                 uint32_t end, typename V::F (*sum)[N]) {
+  constexpr uint32_t kBytes = N * V::kLanes * Kv::size;
   typename V::F s[Q][N];
   BN_UNROLL
   for (int j = 0; j < Q; ++j) {
@@ -177,7 +197,8 @@ __attribute__((noinline)) static void add_values(const char* values, uint64_t st
     for (int i = 0; i < N; ++i) s[j][i] = sum[j][i];
   }
   for (uint32_t p = begin; p < end; ++p) {
-    const char* value = values + stride * p;
+    const char* value = ahead.rows + ahead.stride * p;
+    if (ahead.next != nullptr) ask_now(ahead.row(p), kBytes);
     typename V::F v[N];
     BN_UNROLL
     for (int i = 0; i < N; ++i) {
@@ -197,41 +218,56 @@ __attribute__((noinline)) static void add_values(const char* values, uint64_t st
   }
 }
 
-// Output elements [d, d + V::kLanes N) of Q queries: this page's sums, merged into y. [begin, end): positions that all of them
-// see.
-template <class V, class Kv, int Q, int N>
-static inline void merge_values(const bn_attn& a, const char* values, Query* query, uint32_t d, uint32_t begin, uint32_t end) {
+// Positions whose values stay in L1 while all parts of the output take them.
+inline constexpr uint32_t kValueRows = 16;
+
+// Output elements [d, d + V::kLanes N Blocks) of Q queries: this page's sums, merged into y. [begin, end): positions that all
+// of them see. next: see Ahead; the rows of the same elements.
+template <class V, class Kv, int Q, int N, int Blocks>
+static inline void merge_values(const bn_attn& a, const char* values, const char* next, Query* query, uint32_t d,
+                                uint32_t begin, uint32_t end) {
+  constexpr uint32_t kDims = N * V::kLanes;
   const uint64_t stride = Kv::size * a.kv_stride_pos;
-  const uint32_t dims = a.head_dim - d;
-  values += Kv::size * d;
-  typename V::F sum[Q][N];
-  BN_UNROLL
-  for (int j = 0; j < Q; ++j) {
+  typename V::F sum[Blocks][Q][N];
+  for (int b = 0; b < Blocks; ++b) {
+    const Ahead rows(values + Kv::size * (d + b * kDims), stride, end, nullptr);
     BN_UNROLL
-    for (int i = 0; i < N; ++i) sum[j][i] = V::zero();
-    const uint32_t before = begin < query[j].end ? begin : query[j].end;
-    add_values<V, Kv, 1, N>(values, stride, query + j, dims, query[j].begin, before, sum + j);
+    for (int j = 0; j < Q; ++j) {
+      BN_UNROLL
+      for (int i = 0; i < N; ++i) sum[b][j][i] = V::zero();
+      const uint32_t before = begin < query[j].end ? begin : query[j].end;
+      add_values<V, Kv, 1, N>(rows, query + j, a.head_dim - d, query[j].begin, before, sum[b] + j);
+    }
   }
-  add_values<V, Kv, Q, N>(values, stride, query, dims, begin, end, sum);
-  BN_UNROLL
-  for (int j = 0; j < Q; ++j) {
-    const uint32_t after = end > query[j].begin ? end : query[j].begin;
-    add_values<V, Kv, 1, N>(values, stride, query + j, dims, after, query[j].end, sum + j);
-    if (query[j].begin == query[j].end) continue;
-    const auto keep = V::set(query[j].keep), add = V::set(query[j].add);
+  for (uint32_t p = begin; p < end; p += kValueRows) {
+    for (int b = 0; b < Blocks; ++b) {
+      const uint64_t offset = Kv::size * (d + b * kDims);
+      const Ahead rows(values + offset, stride, end, next == nullptr ? nullptr : next + offset);
+      add_values<V, Kv, Q, N>(rows, query, a.head_dim - d, p, end - p < kValueRows ? end : p + kValueRows, sum[b]);
+    }
+  }
+  for (int b = 0; b < Blocks; ++b, d += kDims) {
+    const Ahead rows(values + Kv::size * d, stride, end, nullptr);
     BN_UNROLL
-    for (int i = 0; i < N; ++i) {
-      float* y = query[j].y + d + V::kLanes * i;
-      const uint32_t n = dims - V::kLanes * i;
-      V::store_first(y, n, V::fma(sum[j][i], add, V::mul(V::load_first(y, n), keep)));
+    for (int j = 0; j < Q; ++j) {
+      const uint32_t after = end > query[j].begin ? end : query[j].begin;
+      add_values<V, Kv, 1, N>(rows, query + j, a.head_dim - d, after, query[j].end, sum[b] + j);
+      if (query[j].begin == query[j].end) continue;
+      const auto keep = V::set(query[j].keep), add = V::set(query[j].add);
+      BN_UNROLL
+      for (int i = 0; i < N; ++i) {
+        float* y = query[j].y + d + V::kLanes * i;
+        const uint32_t n = a.head_dim - d - V::kLanes * i;
+        V::store_first(y, n, V::fma(sum[b][j][i], add, V::mul(V::load_first(y, n), keep)));
+      }
     }
   }
 }
 
 // ------------------------------------------------------------------------------------------------------ pages
-// One page for Q queries of KV head `head`. cold: nobody read it just before.
+// One page for Q queries of KV head `head`. next: the keys that are read after it; null: all this was read just before.
 template <class V, class Kv, int Q>
-static inline void attend_page(const bn_attn& a, uint32_t page, uint64_t head, Query* query, bool cold) {
+static inline void attend_page(const bn_attn& a, uint32_t page, uint64_t head, Query* query, const char* next) {
   uint32_t begin = 0, end = BN_KV_PAGE;  // seen by all
   for (uint32_t j = 0; j < Q; ++j) {
     const uint32_t origin = page * BN_KV_PAGE;
@@ -249,7 +285,8 @@ static inline void attend_page(const bn_attn& a, uint32_t page, uint64_t head, Q
     const uint32_t before = begin < query[j].end ? begin : query[j].end;
     if (query[j].begin < before) score_positions<V, Kv, 1>(a, keys, nullptr, query + j, 1, query[j].begin, before);
   }
-  if (begin < end) score_positions<V, Kv, Q == 3 ? 4 : Q>(a, keys, cold ? values : nullptr, query, Q, begin, end);
+  const char* then = next == nullptr ? nullptr : values + Kv::size * a.kv_stride_pos * begin;
+  if (begin < end) score_positions<V, Kv, Q == 3 ? 4 : Q>(a, keys, then, query, Q, begin, end);
   for (uint32_t j = 0; j < Q; ++j) {
     Query& q = query[j];
     if (q.begin == q.end) continue;
@@ -257,13 +294,16 @@ static inline void attend_page(const bn_attn& a, uint32_t page, uint64_t head, Q
     if (after < q.end) score_positions<V, Kv, 1>(a, keys, nullptr, query + j, 1, after, q.end);
     soften<V>(&q);
   }
-  constexpr int N = V::kSums;
+  constexpr int N = V::kSums, kBlocks = 128 / (V::Part::kLanes * N);
   constexpr uint32_t kLanes = V::Part::kLanes;
   uint32_t d = 0;
-  for (; d + kLanes * N <= a.head_dim; d += kLanes * N) {
-    merge_values<typename V::Part, Kv, Q, N>(a, values, query, d, begin, end);
+  for (; d + 128 <= a.head_dim; d += 128) {
+    merge_values<typename V::Part, Kv, Q, N, kBlocks>(a, values, next, query, d, begin, end);
   }
-  for (; d < a.head_dim; d += kLanes) merge_values<typename V::Part, Kv, Q, 1>(a, values, query, d, begin, end);
+  for (; d + kLanes * N <= a.head_dim; d += kLanes * N) {
+    merge_values<typename V::Part, Kv, Q, N, 1>(a, values, next, query, d, begin, end);
+  }
+  for (; d < a.head_dim; d += kLanes) merge_values<typename V::Part, Kv, Q, 1, 1>(a, values, next, query, d, begin, end);
 }
 
 // Q queries of one KV head over all their pages.
@@ -277,7 +317,12 @@ static inline void attend(const bn_attn& a, uint64_t head, Query* query, bool co
     query[j].total = 0.0f;
     std::memset(query[j].y, 0, sizeof(float) * a.head_dim);
   }
-  for (uint32_t page = first / BN_KV_PAGE; page <= last / BN_KV_PAGE; ++page) attend_page<V, Kv, Q>(a, page, head, query, cold);
+  for (uint32_t page = first / BN_KV_PAGE; page <= last / BN_KV_PAGE; ++page) {
+    const char* next = nullptr;
+    if (cold)
+      next = static_cast<const char*>(a.k[page < last / BN_KV_PAGE ? page + 1 : page]) + Kv::size * head * a.kv_stride_head;
+    attend_page<V, Kv, Q>(a, page, head, query, next);
+  }
   for (uint32_t j = 0; j < Q; ++j) {
     const auto inverse = V::set(1.0f / query[j].total);
     for (uint32_t d = 0; d < a.head_dim; d += 16) {
