@@ -1,13 +1,14 @@
-// bench/format_conversions.cpp - weights from codes into the bytes of a format and back; and into a plugin's own layout.
+// bench/format_conversions.cpp - weights from trits into the bytes of a format and back; and into a plugin's own layout.
 //
-// pack: what the generator does to write a file. unpack: what the runtime does to read one, trits and checks included. GB/s are
-// bytes of packed weights; Gweights/s is the same for all formats.
+// pack: what the generator and 'convert' do to write a file. unpack: what the runtime does to read one, trits and checks
+// included. GB/s are bytes of packed weights; Gweights/s is the same for all formats.
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/error.h"
-#include "gguf/ternary_formats.h"
+#include "gguf/ternary_encoder.h"
 #include "kernel_bench.h"
 #include "random_weights.h"
 
@@ -21,11 +22,20 @@ struct Shape {
 };
 constexpr Shape kShapes[] = {{kWidth, kWidth}, {kFfn, kWidth}, {kWidth, kFfn}};
 
-std::vector<uint8_t> random_codes(const Shape& shape) {
-  std::vector<uint8_t> codes(size_t{shape.rows} * shape.columns);
+// Tiles for the shapes above, which no published TL file has.
+const bitnet::gguf::TileTable& tiles(Type type) {
+  static const bitnet::gguf::TileTable tl1 = {
+      {kWidth, kWidth, {256, 64, 32}}, {kFfn, kWidth, {256, 64, 32}}, {kWidth, kFfn, {256, 64, 32}}};
+  static const bitnet::gguf::TileTable tl2 = {
+      {kWidth, kWidth, {256, 96, 32}}, {kFfn, kWidth, {256, 96, 32}}, {kWidth, kFfn, {256, 96, 32}}};
+  return type == Type::kTL1 ? tl1 : tl2;
+}
+
+std::vector<int8_t> random_trits(const Shape& shape) {
+  std::vector<int8_t> trits(size_t{shape.rows} * shape.columns);
   bitnet::bench::Random random(1, "codes");
-  bitnet::bench::draw_codes(random, codes.size(), codes.data());
-  return codes;
+  bitnet::bench::draw_trits(random, trits.size(), trits.data());
+  return trits;
 }
 
 void report(benchmark::State& state, double bytes, double weights) {
@@ -38,52 +48,54 @@ void report(benchmark::State& state, double bytes, double weights) {
 // A tensor of the format in memory, as the reader describes one of a file.
 class Tensor {
  public:
-  Tensor(Type type, const Shape& shape) : bytes_(4 * size_t{shape.rows} * shape.columns / 2 + 64 * size_t{shape.rows}) {
-    const std::vector<uint8_t> codes = random_codes(shape);
-    packed = bitnet::bench::pack_codes(type, codes.data(), shape.rows, shape.columns, 0.5f, bytes_.data());
-    const bitnet::gguf::TypeInfo& format = bitnet::gguf::type_info(type);
-    constexpr float kScale = 0.5f;
-    if (format.tail > 0) std::memcpy(bytes_.data() + packed, &kScale, sizeof kScale);
+  Tensor(Type type, const Shape& shape)
+      : encoder_(bitnet::gguf::type_info(type), "benchmark", {shape.columns, shape.rows, 1, 1}, {.tiles = &tiles(type)}),
+        trits_(random_trits(shape)),
+        scales_(shape.rows, kScale),
+        bytes_(encoder_.bytes()) {
+    for (const auto& part : encoder_.parts()) pieces_.push_back(bytes_.data() + part.offset);
     info.name = "benchmark";
     info.n_dims = 2;
     info.extents = {shape.columns, shape.rows, 1, 1};
-    info.type_id = format.id;
-    info.type = &format;
-    info.bytes = packed + format.tail;
+    info.type = &bitnet::gguf::type_info(type);
+    info.type_id = info.type->id;
+    info.bytes = bytes_.size();
     info.data = bytes_.data();
+    encode();
+    const std::vector<uint8_t> tail = encoder_.tail(kScale);
+    std::copy(tail.begin(), tail.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(encoder_.tail_offset()));
   }
+  void encode() { encoder_.encode(trits_.data(), scales_.data(), scales_.size(), pieces_.data()); }
+  uint64_t packed() const { return encoder_.tail_offset(); }
 
   bitnet::gguf::TensorInfo info;
-  uint64_t packed = 0;
 
  private:
+  static constexpr float kScale = 0.5f;
+  bitnet::gguf::TernaryEncoder encoder_;
+  std::vector<int8_t> trits_;
+  std::vector<float> scales_;
   std::vector<uint8_t> bytes_;
+  std::vector<uint8_t*> pieces_;
 };
 
 void bench_write(benchmark::State& state, Type type, const Shape& shape) {
-  if (!bitnet::bench::can_pack(type)) return state.SkipWithError("not measured: this version does not write the format");
-  const std::vector<uint8_t> codes = random_codes(shape);
-  std::vector<uint8_t> out(2 * codes.size() + 64 * size_t{shape.rows});
-  uint64_t bytes = 0;
+  Tensor tensor(type, shape);
   for (auto _ : state) {
-    bytes = bitnet::bench::pack_codes(type, codes.data(), shape.rows, shape.columns, 0.5f, out.data());
+    tensor.encode();
     benchmark::ClobberMemory();
   }
-  report(state, static_cast<double>(bytes), static_cast<double>(codes.size()));
+  report(state, static_cast<double>(tensor.packed()), static_cast<double>(shape.rows) * shape.columns);
 }
 
 void bench_read(benchmark::State& state, Type type, const Shape& shape) {
-  if (!bitnet::gguf::ternary_scale_kind(bitnet::gguf::type_info(type))) {
-    return state.SkipWithError("not measured: this version does not read the format");
-  }
-  if (!bitnet::bench::can_pack(type)) return state.SkipWithError("not measured: nothing here writes the format to read it");
   const Tensor tensor(type, shape);
   std::vector<int8_t> trits(size_t{shape.rows} * shape.columns);
   for (auto _ : state) {
-    bitnet::gguf::decode_rows(tensor.info, 0, shape.rows, trits.data());
+    bitnet::gguf::decode_rows(tensor.info, 0, shape.rows, trits.data(), {.tiles = &tiles(type)});
     benchmark::ClobberMemory();
   }
-  report(state, static_cast<double>(tensor.packed), static_cast<double>(trits.size()));
+  report(state, static_cast<double>(tensor.packed()), static_cast<double>(trits.size()));
 }
 
 void bench_plugin_pack(benchmark::State& state, const Plugin& plugin, const Shape& shape) {
@@ -128,7 +140,8 @@ void register_pack(const Plugin& plugin) {
 }
 
 void register_formats() {
-  for (const Type type : {Type::kI2_S, Type::kTL1, Type::kTL2, Type::kTQ1_0, Type::kTQ2_0, Type::kIQ2_BN}) {
+  for (const Type type : {Type::kI2_S, Type::kTL1, Type::kTL2, Type::kTQ1_0, Type::kTQ2_0, Type::kQ2_0, Type::kIQ1_BN,
+                          Type::kIQ2_BN, Type::kIQ2_BN_R4}) {
     for (const Shape& shape : kShapes) {
       const auto add = [&](const char* what, void (*function)(benchmark::State&, Type, const Shape&)) {
         const std::string name = fmt::format("files/{}/{}/{}", what, bitnet::gguf::type_info(type).name, shape_text(shape));

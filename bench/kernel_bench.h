@@ -30,7 +30,7 @@ struct Plugin {
 void register_ops(const Plugin& plugin, const Ceilings& ceilings);
 // Its pack().
 void register_pack(const Plugin& plugin);
-// Weight formats of files: writing (the generator's pack_codes) and reading (the runtime's decode_rows); independent of
+// Weight formats of files: writing (TernaryEncoder) and reading (the runtime's decode_rows); independent of
 // plugins.
 void register_formats();
 

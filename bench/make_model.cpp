@@ -20,7 +20,9 @@ struct NamedType {
   gguf::Type type;
 };
 constexpr NamedType kFormats[] = {
-    {"i2_s", gguf::Type::kI2_S}, {"tq2_0", gguf::Type::kTQ2_0}, {"tq1_0", gguf::Type::kTQ1_0}, {"iq2_bn", gguf::Type::kIQ2_BN}};
+    {"i2_s", gguf::Type::kI2_S},     {"tl1", gguf::Type::kTL1},       {"tl2", gguf::Type::kTL2},
+    {"tq1_0", gguf::Type::kTQ1_0},   {"tq2_0", gguf::Type::kTQ2_0},   {"q2_0", gguf::Type::kQ2_0},
+    {"iq1_bn", gguf::Type::kIQ1_BN}, {"iq2_bn", gguf::Type::kIQ2_BN}, {"iq2_bn_r4", gguf::Type::kIQ2_BN_R4}};
 constexpr NamedType kHeads[] = {{"f16", gguf::Type::kF16},
                                 {"f32", gguf::Type::kF32},
                                 {"bf16", gguf::Type::kBF16},
@@ -54,7 +56,8 @@ std::optional<Request> parse(int argc, char** argv) {
   add("shape", po::value(&shape)->default_value("2b-4t"), ("one of " + shape_names()).c_str());
   add("output,o", po::value(&request.path), "the file to write");
   add("seed", po::value(&request.model.seed)->default_value(1), "the same seed gives the same weights in every format");
-  add("format", po::value(&format)->default_value("i2_s"), "of the ternary matrices: i2_s, tq2_0, tq1_0, iq2_bn");
+  add("format", po::value(&format)->default_value("i2_s"),
+      "of the ternary matrices: i2_s, tl1, tl2, tq1_0, tq2_0, q2_0, iq1_bn, iq2_bn, iq2_bn_r4");
   add("head", po::value(&head)->default_value("f16"), "of embeddings and output: f16, f32, bf16, q8_0, q6_k");
   add("layers", po::value(&layers), "layers instead of the shape's");
   add("vocab", po::value(&vocab), "tokens instead of the shape's");

@@ -1,4 +1,4 @@
-// bench/random_weights.cpp - the generator's seeds, tables of trits, and one packer per format.
+// bench/random_weights.cpp - the generator's seeds, tables of trits, and one packer per format of floats.
 #include "random_weights.h"
 
 #include <algorithm>
@@ -13,11 +13,11 @@ namespace {
 
 using gguf::Type;
 
-// Four codes as bytes for each number below 81.
-constexpr std::array<std::array<uint8_t, 4>, 81> kFourCodes = [] {
-  std::array<std::array<uint8_t, 4>, 81> table{};
+// Four trits for each number below 81.
+constexpr std::array<std::array<int8_t, 4>, 81> kFourTrits = [] {
+  std::array<std::array<int8_t, 4>, 81> table{};
   for (uint32_t n = 0; n < 81; ++n) {
-    for (uint32_t i = 0, rest = n; i < 4; ++i, rest /= 3) table[n][i] = static_cast<uint8_t>(rest % 3);
+    for (uint32_t i = 0, rest = n; i < 4; ++i, rest /= 3) table[n][i] = static_cast<int8_t>(static_cast<int>(rest % 3) - 1);
   }
   return table;
 }();
@@ -25,35 +25,6 @@ constexpr std::array<std::array<uint8_t, 4>, 81> kFourCodes = [] {
 void put_f16(uint8_t* out, float value) {
   const uint16_t half = bn::kit::f32_to_f16(value);
   std::memcpy(out, &half, sizeof half);
-}
-
-// 128 codes: code 32 l + m in byte m, the first 32 in the highest bits.
-void pack_i2s(const uint8_t* c, uint8_t* out) {
-  for (int m = 0; m < 32; ++m) out[m] = static_cast<uint8_t>(c[m] << 6 | c[m + 32] << 4 | c[m + 64] << 2 | c[m + 96]);
-}
-
-// 128 codes: as above, the first 32 in the lowest bits.
-void pack_tq2_half(const uint8_t* c, uint8_t* out) {
-  for (int m = 0; m < 32; ++m) out[m] = static_cast<uint8_t>(c[m] | c[m + 32] << 2 | c[m + 64] << 4 | c[m + 96] << 6);
-}
-
-// 64 codes: code 16 l + m in byte m, the first 16 in the lowest bits.
-void pack_iq2_bn(const uint8_t* c, uint8_t* out) {
-  for (int m = 0; m < 16; ++m) out[m] = static_cast<uint8_t>(c[m] | c[m + 16] << 2 | c[m + 32] << 4 | c[m + 48] << 6);
-}
-
-// Up to five codes, `step` apart, as a base-3 fraction of 256, rounded up.
-uint8_t base_3_byte(const uint8_t* c, int count, int step) {
-  uint32_t number = 0;
-  for (int n = 0; n < 5; ++n) number = 3 * number + (n < count ? c[n * step] : 0);
-  return static_cast<uint8_t>((number * 256 + 242) / 243);
-}
-
-// 256 codes: 32 bytes of five, 16 bytes of five, 4 bytes of four.
-void pack_tq1(const uint8_t* c, uint8_t* out) {
-  for (int m = 0; m < 32; ++m) out[m] = base_3_byte(c + m, 5, 32);
-  for (int m = 0; m < 16; ++m) out[32 + m] = base_3_byte(c + 160 + m, 5, 16);
-  for (int m = 0; m < 4; ++m) out[48 + m] = base_3_byte(c + 240 + m, 4, 4);
 }
 
 float largest_magnitude(const float* x, int n) {
@@ -103,47 +74,16 @@ Random::Random(uint64_t seed, std::string_view name) {
   next();
 }
 
-void draw_codes(Random& random, uint64_t n, uint8_t* codes) {
+void draw_trits(Random& random, uint64_t n, int8_t* trits) {
   for (uint64_t i = 0; i < n;) {
     uint64_t r = random.next();
     for (int lane = 0; lane < 4 && i < n; ++lane, i += 4, r >>= 16) {
-      std::memcpy(codes + i, kFourCodes[(r & 0xFFFF) * 81 >> 16].data(), 4);
+      std::memcpy(trits + i, kFourTrits[(r & 0xFFFF) * 81 >> 16].data(), 4);
     }
   }
 }
 
 float f16_value(float scale) { return bn::kit::f16_to_f32(bn::kit::f32_to_f16(scale)); }
-
-bool can_pack(Type type) {
-  return type == Type::kI2_S || type == Type::kTQ1_0 || type == Type::kTQ2_0 || type == Type::kIQ2_BN;
-}
-
-uint64_t pack_codes(Type type, const uint8_t* codes, uint64_t rows, uint64_t columns, float scale, uint8_t* out) {
-  const uint8_t* const start = out;
-  if (type == Type::kI2_S) {
-    for (uint64_t i = 0; i < rows * columns; i += 128, out += 32) pack_i2s(codes + i, out);
-    return static_cast<uint64_t>(out - start);
-  }
-  for (uint64_t row = 0; row < rows; ++row, codes += columns) {
-    if (type == Type::kIQ2_BN) {
-      std::memcpy(out, &scale, 4);
-      out += 4;
-      for (uint64_t i = 0; i < columns; i += 64, out += 16) pack_iq2_bn(codes + i, out);
-    } else if (type == Type::kTQ2_0) {
-      for (uint64_t i = 0; i < columns; i += 256, out += 66) {
-        pack_tq2_half(codes + i, out);
-        pack_tq2_half(codes + i + 128, out + 32);
-        put_f16(out + 64, scale);
-      }
-    } else {
-      for (uint64_t i = 0; i < columns; i += 256, out += 54) {
-        pack_tq1(codes + i, out);
-        put_f16(out + 52, scale);
-      }
-    }
-  }
-  return static_cast<uint64_t>(out - start);
-}
 
 bool can_pack_floats(Type type) {
   return type == Type::kF32 || type == Type::kF16 || type == Type::kBF16 || type == Type::kQ8_0 || type == Type::kQ6_K;

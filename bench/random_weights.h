@@ -1,8 +1,9 @@
-// bench/random_weights.h - seeded random weights and their bytes in the tensor formats of GGUF.
+// bench/random_weights.h - seeded random weights, and floats in the tensor formats of GGUF.
 //
 // One seed means one model: trits and scales are drawn before they are packed, and every scale is a value of f16, so files of
-// all ternary formats hold the same matrices exactly. Source  SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom
-// number generators", 2014. Layouts: runtime/gguf. Threads all functions are pure.
+// all ternary formats hold the same matrices exactly. Ternary bytes are made by gguf/ternary_encoder.h.
+// Source  SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. Layouts: runtime/gguf.
+// Threads all functions are pure.
 #pragma once
 
 #include <cstdint>
@@ -35,18 +36,11 @@ class Random {
   uint64_t state_;
 };
 
-// n codes 0, 1, 2 (trit + 1), a third each; n is a multiple of 4.
-void draw_codes(Random& random, uint64_t n, uint8_t* codes);
+// n trits -1, 0, +1, a third each; n is a multiple of 4.
+void draw_trits(Random& random, uint64_t n, int8_t* trits);
 
 // scale rounded to a value of f16.
 float f16_value(float scale);
-
-// Ternary formats that pack_codes() writes: I2_S, TQ1_0, TQ2_0, IQ2_BN.
-bool can_pack(gguf::Type type);
-
-// `rows` rows of `columns` codes as the format has them, at out; returns the bytes written. I2_S: rows * columns must be a
-// multiple of 128, and the scale behind the tensor is not written.
-uint64_t pack_codes(gguf::Type type, const uint8_t* codes, uint64_t rows, uint64_t columns, float scale, uint8_t* out);
 
 // Formats that pack_floats() writes: F32, F16, BF16, Q8_0, Q6_K.
 bool can_pack_floats(gguf::Type type);

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <vector>
 
 #include "base/error.h"
+#include "gguf/ternary_encoder.h"
 #include "gguf/writer.h"
 #include "random_weights.h"
 #include "synthetic_vocabulary.h"
@@ -147,27 +147,38 @@ class ModelWriter {
   void write_ternary(const Tensor& tensor, Random& random) {
     const float deviation = 1.0f / std::sqrt(static_cast<float>(tensor.columns) * (2.0f / 3.0f));
     const float scale = f16_value(deviation * (0.8f + 0.4f * random.uniform()));
-    // Rows that make whole groups of I2_S together; the writer has checked that the tensor is made of such pieces.
-    const uint64_t rows = 128 / std::gcd(uint64_t{128}, tensor.columns);
+    const gguf::TernaryEncoder encoder(gguf::type_info(model_.ternary), tensor.name, {tensor.columns, tensor.rows, 1, 1});
+    const uint64_t rows = encoder.granule();
+    const std::vector<float> scales(rows, scale);
     const bool zero = model_.memoryless && tensor.name.ends_with("attn_output.weight");
-    codes_.resize(rows * tensor.columns);
-    bytes_.resize(codes_.size() + 64 * rows);  // no format takes more
+    trits_.resize(rows * tensor.columns);
     for (uint64_t r = 0; r < tensor.rows; r += rows) {
-      const uint64_t n = std::min(rows, tensor.rows - r);
-      draw_codes(random, n * tensor.columns, codes_.data());
-      if (zero) std::fill(codes_.begin(), codes_.end(), uint8_t{1});
-      writer_.write(bytes_.data(), pack_codes(model_.ternary, codes_.data(), n, tensor.columns, scale, bytes_.data()));
+      draw_trits(random, rows * tensor.columns, trits_.data());
+      if (zero) std::fill(trits_.begin(), trits_.end(), int8_t{0});
+      write_granule(encoder, scales, r);
     }
-    if (model_.ternary != Type::kI2_S) return;
-    uint8_t tail[32] = {};
-    std::memcpy(tail, &scale, sizeof scale);
-    writer_.write(tail, sizeof tail);
+    const std::vector<uint8_t> tail = encoder.tail(scale);
+    if (!tail.empty()) writer_.write_at(encoder.tail_offset(), tail.data(), tail.size());
+  }
+
+  void write_granule(const gguf::TernaryEncoder& encoder, const std::vector<float>& scales, uint64_t row0) {
+    const auto parts = encoder.parts();
+    std::vector<uint8_t*> pieces;
+    uint64_t bytes = 0;
+    for (const auto& part : parts) bytes += part.granule_bytes;
+    bytes_.resize(bytes);
+    for (uint64_t at = 0, i = 0; i < parts.size(); at += parts[i++].granule_bytes) pieces.push_back(bytes_.data() + at);
+    encoder.encode(trits_.data(), scales.data(), encoder.granule(), pieces.data());
+    for (size_t i = 0; i < parts.size(); ++i) {
+      writer_.write_at(parts[i].offset + encoder.piece_offset(i, row0), pieces[i], parts[i].granule_bytes);
+    }
   }
 
   const SyntheticModel& model_;
   const std::vector<Tensor> tensors_;
   gguf::Writer writer_;
-  std::vector<uint8_t> codes_, bytes_;
+  std::vector<int8_t> trits_;
+  std::vector<uint8_t> bytes_;
 };
 
 void check(const SyntheticModel& model) {
@@ -175,7 +186,7 @@ void check(const SyntheticModel& model) {
     fail(ErrorKind::kUsage, "shape {} with {}: {}; choose another format", model.shape.name, what, why);
   };
   const gguf::TypeInfo &ternary = gguf::type_info(model.ternary), &head = gguf::type_info(model.head);
-  if (!can_pack(model.ternary)) refuse(ternary.name, "only I2_S, TQ1_0, TQ2_0 and IQ2_BN are written");
+  if (!gguf::TernaryEncoder::writes(ternary)) refuse(ternary.name, "it is not a ternary format that is written here");
   if (!can_pack_floats(model.head)) refuse(head.name, "only F32, F16, BF16, Q8_0 and Q6_K are written");
   for (const Tensor& tensor : list_tensors(model.shape)) {
     if (tensor.content == Content::kGain) continue;

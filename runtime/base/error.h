@@ -19,6 +19,7 @@ enum class ErrorKind : int {
   kUsage = 2,          // wrong option, configuration or prompt
   kInvalidModel = 3,   // model file invalid or unsupported, or the model produced unusable numbers
   kNoBackend = 4,      // no usable backend left, or backend forbidden by --no-fallback
+  kQuality = 5,        // quality gate failed, or not measured
   kPerformance = 6,    // performance gate failed, or had nothing to compare
   kNoMemory = 15,      // refused before load, or an allocation failed
   kTimeLimit = 124,    // --time-limit reached

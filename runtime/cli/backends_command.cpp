@@ -8,7 +8,9 @@ namespace {
 
 void explain(const backend::Registry& registry, const BackendsOptions& options) {
   const std::string path = find_model(options.model);
-  const model::Model model(path);
+  ComputeOptions compute = options.choice;
+  compute.plugins = options.plugins;
+  const model::Model model(path, read_options(options.formats, path, compute));
   const backend::Explanation e = explanation(registry, path, model, options.choice);
   write_stdout(options.output.json ? backend::explain_json(registry, e) : backend::explain_text(registry, e));
 }

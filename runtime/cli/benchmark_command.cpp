@@ -120,7 +120,8 @@ class Benchmark {
     results_.warnings = benchmark::machine_warnings(results_.machine);
     const std::string path = find_model(o_.model);
     set_mapped_path(path);
-    model_ = std::make_unique<model::Model>(path);
+    model_ = std::make_unique<model::Model>(path, read_options(o_.formats, path, o_.compute));
+    results_.warnings.insert(results_.warnings.end(), model_->weights.warnings.begin(), model_->weights.warnings.end());
     if (!model_->has_tensors()) fail(ErrorKind::kUsage, "{}: holds no weights to measure", printable(path));
     if (model_->config.arch.must & BN_M_NO_HEAD) {
       fail(ErrorKind::kUsage, "{}: an embedding model; this version measures models that write text", printable(path));

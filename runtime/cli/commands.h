@@ -16,6 +16,8 @@ int analyze_command(const AnalyzeOptions& options);
 int backends_command(const BackendsOptions& options);
 int validate_command(const ValidateOptions& options);
 int inspect_command(const InspectOptions& options);
+int convert_command(const ConvertOptions& options);
+int quant_check_command(const QuantCheckOptions& options);
 int tokenize_command(const TokenizeOptions& options);
 int detokenize_command(const DetokenizeOptions& options);
 int version_command(const VersionOptions& options);
@@ -28,6 +30,12 @@ std::string program_path();
 std::string worker_program();
 // The model the user named, else the embedded default. Error{kInvalidModel} saying where the default was looked for.
 std::string find_model(const std::optional<std::string>& named);
+// How to read the model file; tries the layouts of I2_S where the user wants that (i2s_layout.cpp).
+model::ReadOptions read_options(const FormatOptions& formats, const std::string& path, const ComputeOptions& compute);
+// The same for commands that run no model: Error{kUsage} for "auto".
+model::ReadOptions reading_without_run(const FormatOptions& formats);
+// That as the decoders take it; tiles: read where a kernel configuration is named, must outlive the result.
+gguf::TernaryOptions ternary_options(const FormatOptions& formats, gguf::TileTable& tiles);
 backend::DiscoveryOptions discovery_options(const PluginOptions& options);
 // What the policy decides from, with measured scores where they matter.
 backend::PolicyInput policy_input(const backend::Registry& registry, const ComputeOptions& options, const model::Model& model);

@@ -51,7 +51,8 @@ class Embed {
     }
     std::string all;
     if (o_.texts.from != PromptFrom::kIds) all = read_prompt(o_.texts);
-    opened_ = std::make_unique<OpenedModel>(o_.model, o_.check_tensors, o_.strict_tokenizers, o_.tokenizer);
+    opened_ =
+        std::make_unique<OpenedModel>(o_.model, o_.formats, o_.compute, o_.check_tensors, o_.strict_tokenizers, o_.tokenizer);
     choose_pooling();
     encode(all);
     load();

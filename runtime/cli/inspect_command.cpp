@@ -18,9 +18,11 @@ struct Loaded {
   std::string problem;
 };
 
-Loaded load(const std::string& path) {
+Loaded load(const std::string& path, const InspectOptions& o) {
   try {
-    return {std::make_unique<const model::Model>(path), {}};
+    ComputeOptions compute = o.choice;
+    compute.plugins = o.plugins;
+    return {std::make_unique<const model::Model>(path, read_options(o.formats, path, compute)), {}};
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kInvalidModel) throw;
     return {nullptr, e.what()};
@@ -31,11 +33,16 @@ Loaded load(const std::string& path) {
 
 int inspect_command(const InspectOptions& o) {
   const std::string path = find_model(o.model);
-  const Loaded loaded = load(path);
+  const Loaded loaded = load(path, o);
   std::optional<const gguf::File> alone;  // a file that is no model
   const gguf::File& file = loaded.model ? loaded.model->file : alone.emplace(path, gguf::OpenOptions{.allow_cut_data = true});
   const model::Config* config = loaded.model ? &loaded.model->config : nullptr;
-  const validate::Inspection inspection = validate::inspect(file, config, o.statistics && loaded.model != nullptr);
+  gguf::TernaryOptions reading{.unit_scale_is_right = true};  // else there would be no model
+  if (loaded.model) {
+    reading.i2s_layout = loaded.model->options.i2s_layout;
+    reading.tiles = loaded.model->weights.tiles.get();
+  }
+  const validate::Inspection inspection = validate::inspect(file, config, o.statistics && loaded.model ? &reading : nullptr);
   const backend::Registry registry = all_backends(o);
   if (o.output.json) {
     nlohmann::json j = validate::inspection_json(inspection);

@@ -20,6 +20,8 @@ struct Dispatch {
   int operator()(const BackendsOptions& o) const { return backends_command(o); }
   int operator()(const ValidateOptions& o) const { return validate_command(o); }
   int operator()(const InspectOptions& o) const { return inspect_command(o); }
+  int operator()(const ConvertOptions& o) const { return convert_command(o); }
+  int operator()(const QuantCheckOptions& o) const { return quant_check_command(o); }
   int operator()(const TokenizeOptions& o) const { return tokenize_command(o); }
   int operator()(const DetokenizeOptions& o) const { return detokenize_command(o); }
   int operator()(const VersionOptions& o) const { return version_command(o); }

@@ -24,15 +24,18 @@ void tell_scores(const backend::PolicyInput& input) {
 
 }  // namespace
 
-OpenedModel::OpenedModel(const std::optional<std::string>& named, bool check_tensors, bool strict_tokenizers,
-                         const std::optional<std::string>& tokenizer) {
+OpenedModel::OpenedModel(const std::optional<std::string>& named, const FormatOptions& formats, const ComputeOptions& compute,
+                         bool check_tensors, bool strict_tokenizers, const std::optional<std::string>& tokenizer) {
   const auto start = Clock::now();
   const std::string path = find_model(named);
   set_mapped_path(path);
-  model_ = std::make_unique<model::Model>(path, check_tensors);
+  model::ReadOptions reading = read_options(formats, path, compute);
+  reading.check_tensors = check_tensors;
+  model_ = std::make_unique<model::Model>(path, reading);
   tokenizer_ = std::make_unique<Tokenizer>(Tokenizer::of_model(model_->file, tokenizer, {strict_tokenizers}));
   note(model_->file.warnings());
   note(model_->config.warnings);
+  note(model_->weights.warnings);
   note(tokenizer_->warnings());
   check_vocabulary();
   open_seconds_ = seconds_since(start);

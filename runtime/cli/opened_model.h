@@ -16,8 +16,8 @@ namespace bitnet::cli {
 
 class OpenedModel {
  public:
-  OpenedModel(const std::optional<std::string>& named, bool check_tensors, bool strict_tokenizers,
-              const std::optional<std::string>& tokenizer = std::nullopt);
+  OpenedModel(const std::optional<std::string>& named, const FormatOptions& formats, const ComputeOptions& compute,
+              bool check_tensors, bool strict_tokenizers, const std::optional<std::string>& tokenizer = std::nullopt);
 
   model::Model& model() { return *model_; }
   const model::Model& model() const { return *model_; }

@@ -17,9 +17,12 @@ constexpr unsigned kGenerate = kRun | kBenchmark;
 constexpr unsigned kListing = kRun | kBackends;
 constexpr unsigned kPlugins = kRun | kEmbed | kBenchmark | kBackends | kInspect;
 constexpr unsigned kChoice = kRun | kEmbed | kBenchmark | kBackends | kInspect;  // which backend: of backends only for explain
+constexpr unsigned kFiles = kConvert | kQuantCheck;
+constexpr unsigned kFormats = kChoice | kValidate | kFiles;  // how a model file is read
 constexpr unsigned kReports =
-    kRun | kEmbed | kBenchmark | kAnalyze | kBackends | kTokenize | kDetokenize | kValidate | kInspect | kVersion;
-constexpr unsigned kJson = kRun | kEmbed | kBenchmark | kBackends | kTokenize | kDetokenize | kValidate | kInspect | kVersion;
+    kFiles | kRun | kEmbed | kBenchmark | kAnalyze | kBackends | kTokenize | kDetokenize | kValidate | kInspect | kVersion;
+constexpr unsigned kJson =
+    kFiles | kRun | kEmbed | kBenchmark | kBackends | kTokenize | kDetokenize | kValidate | kInspect | kVersion;
 constexpr unsigned kAll = kReports | kHelp;
 constexpr double kInt32 = 2147483647;
 
@@ -32,6 +35,9 @@ constexpr CommandRow kCommands[] = {
     {"backends", "plugins", kBackends, "the plugins found, with verdict and reason; explain MODEL: who would run it and why"},
     {"validate", "", kValidate, "checks a model file without running it: exit 3 when something is wrong"},
     {"inspect", "", kInspect, "what a model file holds: keys, tensors, statistics, memory, who would run it"},
+    {"convert", "", kConvert, "a model file in another ternary format: convert IN -o OUT --type i2_s"},
+    {"quant-check", "", kQuantCheck,
+     "the weights of two model files compared: exit 5 when they differ by more than a tolerance"},
     {"tokenize", "", kTokenize, "text to token ids"},
     {"detokenize", "", kDetokenize, "token ids to text"},
     {"version", "", kVersion, "version, commit, compiler, plugin interface"},
@@ -39,8 +45,8 @@ constexpr CommandRow kCommands[] = {
 };
 
 constexpr std::string_view kLaterCommands[] = {
-    "serve", "server", "pull",     "list",    "ls",          "show",  "rm",      "verify", "prune", "perplexity",
-    "ppl",   "score",  "crossval", "compare", "quant-check", "batch", "convert", "doctor", "env",   "completion",
+    "serve",      "server", "pull",  "list",     "ls",      "show",  "rm",     "verify", "prune",
+    "perplexity", "ppl",    "score", "crossval", "compare", "batch", "doctor", "env",    "completion",
 };
 
 using K = ValueKind;
@@ -98,6 +104,25 @@ constexpr OptionRow kReadyRows[] = {
     {.name = "strict", .commands = kValidate, .everyday = true, .help = "warnings are errors"},
     {.name = "no-statistics", .commands = kInspect, .everyday = true,
      .help = "do not decode the tensors: keys, shapes and sizes only"},
+    {.name = "i2s-layout", .kind = K::kChoice, .value_name = "LAYOUT", .choices = "auto x86 arm64 x86-4row seq",
+     .default_text = "x86", .commands = kFormats,
+     .help = "order of the weights in I2_S, which files do not tell: x86 (all published ones), arm64, x86-4row, seq; auto: try "
+             "all; quant-check: of the first file"},
+    {.name = "kernel-config", .kind = K::kPath, .value_name = "FILE", .commands = kFormats,
+     .help = "tile parameters of TL1 and TL2 (kernel_config.ini) for shapes other than the published models'"},
+    {.name = "out", .aliases = "output", .dashes = "-o", .kind = K::kPath, .value_name = "FILE", .commands = kConvert,
+     .everyday = true, .help = "the file to write; it appears when it is whole"},
+    {.name = "type", .kind = K::kChoice, .value_name = "TYPE",
+     .choices = "i2_s tl1 tl2 tq1_0 tq2_0 q2_0 iq1_bn iq2_bn iq2_bn_r4", .commands = kConvert, .everyday = true,
+     .help = "of the ternary matrices; everything else is copied"},
+    {.name = "scale-tensors", .commands = kConvert, .everyday = true,
+     .help = "where a type would round scales to f16, keep them exactly in tensors named .scale"},
+    {.name = "allow-loss", .commands = kConvert, .everyday = true, .help = "let scales be rounded to f16 where the type wants that"},
+    {.name = "verify", .commands = kConvert, .everyday = true,
+     .help = "read the new file and compare every weight before it gets its name"},
+    {.name = "force", .commands = kConvert, .everyday = true, .help = "replace an output file that exists"},
+    {.name = "tolerance", .kind = K::kReal, .value_name = "X", .low = 0, .high = 1, .commands = kQuantCheck, .everyday = true,
+     .help = "for the largest and the relative error; unset: 1e-4 for TL1 and TL2, 1e-5 for other types"},
     {.name = "strict-tokenizers", .commands = kTokenizers, .environment = "BITNET_STRICT_TOKENIZERS",
      .help = "doubts about the tokenizer (guessed pre-tokenizer, missing roles) are errors"},
 
@@ -261,9 +286,9 @@ constexpr OptionRow kReadyRows[] = {
     {.name = "logits-out", .kind = K::kPath, .value_name = "FILE", .commands = kRun, .group = G::kOutput,
      .help = "write the logits of every step to a file"},
     {.name = "progress", .kind = K::kChoice, .value_name = "HOW", .choices = "auto bar plain json none",
-     .default_text = "auto", .commands = kRun, .group = G::kOutput,
+     .default_text = "auto", .commands = kRun | kFiles, .group = G::kOutput,
      .help = "progress on standard error: auto, bar, plain, json, none"},
-    {.name = "no-progress", .commands = kRun, .group = G::kOutput, .stands_for = "progress", .stands_for_value = "none",
+    {.name = "no-progress", .commands = kRun | kFiles, .group = G::kOutput, .stands_for = "progress", .stands_for_value = "none",
      .help = "same as --progress none"},
     {.name = "print-config", .commands = kReports, .group = G::kOutput,
      .help = "show every option's value and where it comes from, then end"},
@@ -347,7 +372,6 @@ constexpr OptionRow kLaterRows[] = {
     later("offline"),
     later("no-wait"),
     later("sha256"),
-    later("force"),
     later("max-age-days"),
     later("quality"),
     later("chunks"),
@@ -357,7 +381,6 @@ constexpr OptionRow kLaterRows[] = {
     later("winogrande"),
     later("multiple-choice"),
     later("reference"),
-    later("tolerance"),
     later("base-url"),
     later("concurrency"),
     later("shard"),

@@ -26,6 +26,8 @@ enum Command : unsigned {
   kValidate = 256,
   kInspect = 512,
   kEmbed = 1024,
+  kConvert = 2048,
+  kQuantCheck = 4096,
 };
 
 // The names of `run`, which have defaults of their own.

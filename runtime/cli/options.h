@@ -127,6 +127,12 @@ struct ChatOptions {
   std::string template_name, template_file;
 };
 
+// What the user says about a model file that the file itself does not.
+struct FormatOptions {
+  std::string i2s_layout = "x86";  // a name of gguf::parse_i2s_layout(), or "auto"
+  std::string kernel_config;       // path, empty: none
+};
+
 struct RunOptions {
   bool infer = false;  // called as `infer`
   std::optional<std::string> model;
@@ -145,6 +151,7 @@ struct RunOptions {
   std::string logits_out;  // path, empty: none
   ComputeOptions compute;
   SamplingOptions sampling;
+  FormatOptions formats;
   OutputOptions output;
 };
 
@@ -161,6 +168,7 @@ struct EmbedOptions {
   int ctx_size = 0;  // tokens; 0: from the model
   bool check_tensors = false;
   bool strict_tokenizers = false;
+  FormatOptions formats;
   ComputeOptions compute;
   OutputOptions output;
 };
@@ -171,6 +179,7 @@ struct BackendsOptions {
   std::optional<std::string> model;
   ComputeOptions choice;  // explain: threads, backends and what restricts them; nothing else of it
   PluginOptions plugins;
+  FormatOptions formats;
   OutputOptions output;
   bool rescan = false;  // forget what earlier runs found out, and look again
 };
@@ -196,6 +205,7 @@ struct BenchmarkOptions {
   bool ac10 = false;  // the preset: a CPU and a GPU, whatever `compute` says
   ResultsFormat format = ResultsFormat::kMarkdown, format_err = ResultsFormat::kNone;
   ComputeOptions compute;  // without threads, batch sizes and kv_type, which are lists here
+  FormatOptions formats;
   OutputOptions output;
 };
 
@@ -216,6 +226,7 @@ struct ValidateOptions {
   bool strict = false;  // warnings are errors
   bool strict_tokenizers = false;
   ReportFormat format = ReportFormat::kText;
+  FormatOptions formats;
   OutputOptions output;
 };
 
@@ -224,6 +235,23 @@ struct InspectOptions {
   bool statistics = true;  // decode the tensors
   ComputeOptions choice;   // as of `backends explain`
   PluginOptions plugins;
+  FormatOptions formats;
+  OutputOptions output;
+};
+
+struct ConvertOptions {
+  std::string input, out, type;                    // paths; type: a name of convert::parse_wanted_type()
+  bool scale_tensors = false, allow_loss = false;  // not both
+  bool verify = false;
+  bool force = false;
+  FormatOptions formats;
+  OutputOptions output;
+};
+
+struct QuantCheckOptions {
+  std::string a, b;                 // paths
+  std::optional<double> tolerance;  // empty: by type
+  FormatOptions formats;            // the layout is that of `a`
   OutputOptions output;
 };
 
@@ -255,7 +283,7 @@ struct HelpOptions {
 
 struct ParsedCommand {
   std::variant<RunOptions, EmbedOptions, BenchmarkOptions, AnalyzeOptions, BackendsOptions, ValidateOptions, InspectOptions,
-               TokenizeOptions, DetokenizeOptions, VersionOptions, HelpOptions>
+               ConvertOptions, QuantCheckOptions, TokenizeOptions, DetokenizeOptions, VersionOptions, HelpOptions>
       command;
   std::vector<Setting> settings;      // every option of the command, in the table's order; empty for help
   std::vector<std::string> warnings;  // for the log, before the command runs

@@ -146,6 +146,7 @@ BenchmarkOptions benchmark_options(const Settings& settings, std::span<const std
   out.format = output_format(settings);
   out.format_err = results_format(settings.choice("output-err"));
   out.compute = backend_options(settings, environment, parsed);
+  out.formats = format_options(settings);
   out.output = output_options(settings);
   const auto is_test = [](uint32_t n) { return n > 0; };
   if (out.prompt_gen.empty() && std::none_of(out.n_prompt.begin(), out.n_prompt.end(), is_test) &&

@@ -232,6 +232,7 @@ RunOptions run_options(const Settings& settings, std::span<const std::string> wo
   out.list_backends = settings.flag("list-backends");
   out.list_devices = settings.flag("list-devices");
   out.logits_out = settings.path("logits-out");
+  out.formats = format_options(settings);
   out.compute = compute_options(settings, environment, parsed);
   fill_speculation(settings, out.compute);
   out.sampling = sampling_options(settings);
@@ -254,7 +255,8 @@ RunOptions run_options(const Settings& settings, std::span<const std::string> wo
 
 // Options that say which backend runs a model mean nothing where no model is.
 void refuse_choice(const Settings& settings) {
-  for (const char* name : {"backend", "gpu-layers", "threads", "no-fallback", "deterministic", "real-model", "allow-mock"}) {
+  for (const char* name : {"backend", "gpu-layers", "threads", "no-fallback", "deterministic", "real-model", "allow-mock",
+                           "i2s-layout", "kernel-config"}) {
     if (settings.of(name).source == Source::kFlag) {
       fail(ErrorKind::kUsage, "{} has an effect only on 'backends explain MODEL' and 'run'", settings.where(name));
     }
@@ -288,6 +290,7 @@ void fill_explain(std::span<const std::string> words, const Settings& settings, 
   }
   out.choice = choice_options(settings, parsed);
   out.choice.threads = static_cast<int>(settings.integer("threads"));
+  out.formats = format_options(settings);
 }
 
 BackendsOptions backends_options(const Settings& settings, std::span<const std::string> words, const Environment& environment,
@@ -318,6 +321,7 @@ ValidateOptions validate_options(const Settings& settings, std::span<const std::
   out.model = model_operand_or_option(words, settings, "validate");
   out.strict = settings.flag("strict");
   out.strict_tokenizers = settings.flag("strict-tokenizers");
+  out.formats = format_options(settings);
   out.output = output_options(settings);
   out.format = out.output.json ? ReportFormat::kJson : report_format(settings);
   return out;
@@ -332,6 +336,48 @@ InspectOptions inspect_options(const Settings& settings, std::span<const std::st
   out.choice.threads = static_cast<int>(settings.integer("threads"));
   out.plugins = plugin_options(settings, environment, parsed.warnings);
   out.output = output_options(settings);
+  out.formats = format_options(settings);
+  return out;
+}
+
+ConvertOptions convert_options(const Settings& settings, std::span<const std::string> words, bool print_config) {
+  ConvertOptions out;
+  out.out = settings.path("out");
+  if (settings.given("type")) out.type = settings.choice("type");
+  out.scale_tensors = settings.flag("scale-tensors");
+  out.allow_loss = settings.flag("allow-loss");
+  out.verify = settings.flag("verify");
+  out.force = settings.flag("force");
+  out.formats = format_options(settings);
+  out.output = output_options(settings);
+  out.output.progress = progress_of(settings.choice("progress"));
+  if (out.scale_tensors && out.allow_loss) {
+    fail(ErrorKind::kUsage, "{} keeps scales and {} rounds them: give one", settings.where("scale-tensors"),
+         settings.where("allow-loss"));
+  }
+  if (words.size() > 1) refuse_operands(words.subspan(1));
+  if (!words.empty()) out.input = words.front();
+  if (print_config) return out;
+  if (out.input.empty()) fail(ErrorKind::kUsage, "convert: no input: convert IN.gguf -o OUT.gguf --type TYPE");
+  if (out.out.empty()) fail(ErrorKind::kUsage, "convert: no output: give -o FILE");
+  if (out.type.empty()) fail(ErrorKind::kUsage, "convert: no type: give --type, one of {}", option("type").choices);
+  return out;
+}
+
+QuantCheckOptions quant_check_options(const Settings& settings, std::span<const std::string> words, bool print_config) {
+  QuantCheckOptions out;
+  if (settings.given("tolerance")) out.tolerance = settings.real("tolerance");
+  out.formats = format_options(settings);
+  out.output = output_options(settings);
+  out.output.progress = progress_of(settings.choice("progress"));
+  if (words.size() > 2) refuse_operands(words.subspan(2));
+  if (words.size() == 2) {
+    out.a = words[0];
+    out.b = words[1];
+  }
+  if (!print_config && (out.a.empty() || out.b.empty())) {
+    fail(ErrorKind::kUsage, "quant-check: expected two model files, found {}", words.size());
+  }
   return out;
 }
 
@@ -412,6 +458,10 @@ std::optional<std::string> tokenizer_of(const Settings& settings) {
   return settings.path("tokenizer");
 }
 
+FormatOptions format_options(const Settings& settings) {
+  return {settings.choice("i2s-layout"), settings.path("kernel-config")};
+}
+
 LogLevel log_level_of(const Settings& settings) {
   constexpr LogLevel kLevels[] = {LogLevel::kError,  LogLevel::kError, LogLevel::kWarning,
                                   LogLevel::kNotice, LogLevel::kInfo,  LogLevel::kDebug};
@@ -464,6 +514,12 @@ void fill_command(ParsedCommand& parsed, Command command, CalledAs name, std::sp
       break;
     case kInspect:
       parsed.command = inspect_options(settings, words, environment, parsed);
+      break;
+    case kConvert:
+      parsed.command = convert_options(settings, words, parsed.print_config);
+      break;
+    case kQuantCheck:
+      parsed.command = quant_check_options(settings, words, parsed.print_config);
       break;
     case kTokenize:
       parsed.command = tokenize_options(settings, words, parsed);

@@ -20,6 +20,7 @@ void fill_command(ParsedCommand& parsed, Command command, CalledAs name, std::sp
 // Parts that the structs of several commands share.
 std::optional<std::string> model_of(const Settings& settings);
 std::optional<std::string> tokenizer_of(const Settings& settings);
+FormatOptions format_options(const Settings& settings);
 OutputOptions output_options(const Settings& settings);  // of commands with --json
 LogLevel log_level_of(const Settings& settings);
 // Which backends may run and with what; threads, batch sizes, KV type, time limit and isolation are the command's.

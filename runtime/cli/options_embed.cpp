@@ -50,6 +50,7 @@ EmbedOptions embed_options(const Settings& settings, std::span<const std::string
   out.format = format_of(settings);
   out.ctx_size = static_cast<int>(settings.integer("ctx-size"));
   out.check_tensors = settings.flag("check-tensors");
+  out.formats = format_options(settings);
   out.strict_tokenizers = settings.flag("strict-tokenizers");
   out.compute = backend_options(settings, environment, parsed);
   out.compute.threads = static_cast<int>(settings.integer("threads"));

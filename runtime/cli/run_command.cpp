@@ -81,7 +81,8 @@ class Run {
     const bool is_text = o_.prompt.from != PromptFrom::kIds && o_.prompt.from != PromptFrom::kNone;
     const std::string text = is_text ? read_prompt(o_.prompt) : std::string();
 
-    opened_ = std::make_unique<OpenedModel>(o_.model, o_.check_tensors, o_.strict_tokenizers, o_.tokenizer);
+    opened_ =
+        std::make_unique<OpenedModel>(o_.model, o_.formats, o_.compute, o_.check_tensors, o_.strict_tokenizers, o_.tokenizer);
     const model::Model& model = opened_->model();
     report_.model = &model;
     report_.open_model = opened_->open_seconds();

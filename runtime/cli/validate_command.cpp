@@ -6,7 +6,8 @@
 namespace bitnet::cli {
 
 int validate_command(const ValidateOptions& o) {
-  const validate::Report report = validate::validate_model(find_model(o.model), {o.strict, o.strict_tokenizers});
+  const validate::Report report =
+      validate::validate_model(find_model(o.model), {o.strict, o.strict_tokenizers, reading_without_run(o.formats)});
   write_stdout(o.format == ReportFormat::kJUnit  ? validate::report_junit(report)
                : o.format == ReportFormat::kJson ? json_text(validate::report_json(report)) + "\n"
                                                  : validate::report_text(report));

@@ -127,7 +127,10 @@ class Worker {
     if (plugin == nullptr || !plugin->usable) {
       throw BackendError(BN_E_UNSUPPORTED, plugin != nullptr ? plugin->reason : "its file is gone");
     }
-    model_ = std::make_unique<model::Model>(j["model"].get<std::string>());
+    model::ReadOptions reading;
+    reading.i2s_layout = gguf::parse_i2s_layout(j["i2s_layout"].get<std::string>()).value_or(gguf::I2sLayout::kX86);
+    reading.kernel_config = j["kernel_config"];
+    model_ = std::make_unique<model::Model>(j["model"].get<std::string>(), reading);
     if (model_->file.size() != j["model_bytes"]) throw BackendError(BN_E_DATA, "the model file has changed");
     model::choose_pooling(model_->config, j["pooling"], j["unit_length"]);
     EngineOptions options;

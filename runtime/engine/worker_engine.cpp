@@ -29,6 +29,8 @@ WorkerEngine::WorkerEngine(const backend::Plugin& plugin, const backend::Candida
       {"pooling", model.config.arch.pooling},
       {"unit_length", (model.config.arch.must & BN_M_L2_POOLED) != 0},
       {"model_bytes", model.file.size()},
+      {"i2s_layout", gguf::i2s_layout_name(model.options.i2s_layout)},
+      {"kernel_config", model.options.kernel_config},
       {"program", worker.beside},
       {"allow_unsafe", worker.allow_unsafe_plugins},
       {"n_ctx", options.n_ctx},

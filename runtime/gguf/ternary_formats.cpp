@@ -1,4 +1,4 @@
-// gguf/ternary_formats.cpp - one table row per ternary format, and the walks over rows that the rows describe.
+// gguf/ternary_formats.cpp - the walks over rows that the table of row formats describes, and those of I2_S and IQ2_BN_R4.
 #include "gguf/ternary_formats.h"
 
 #include <algorithm>
@@ -9,35 +9,11 @@
 #include "bitnet/kit/arithmetic.hpp"
 #include "gguf/checkpoint_rows.h"
 #include "gguf/format_error.h"
-#include "gguf/ternary_blocks.h"
+#include "gguf/lookup_formats.h"
+#include "gguf/row_formats.h"
 
 namespace bitnet::gguf {
 namespace {
-
-using BlockDecoder = bool (*)(const uint8_t* in, int8_t* out);
-
-// Formats of independent rows: a header, then blocks. Scales lie in the header (kRow) or in each block (kBlock).
-struct RowFormat {
-  Type type;
-  ScaleKind scale_kind;
-  uint32_t scale_bytes;   // 2: f16, 4: f32
-  uint32_t scale_offset;  // in the row (kRow) or in the block (kBlock)
-  BlockDecoder decode;
-};
-
-constexpr RowFormat kRowFormats[] = {
-    {Type::kTQ1_0, ScaleKind::kBlock, 2, 52, decode_tq1_0}, {Type::kTQ2_0, ScaleKind::kBlock, 2, 64, decode_tq2_0},
-    {Type::kQ2_0, ScaleKind::kBlock, 2, 0, decode_q2_0},    {Type::kIQ1_BN, ScaleKind::kRow, 2, 0, decode_iq1_bn},
-    {Type::kIQ2_BN, ScaleKind::kRow, 4, 0, decode_iq2_bn},
-};
-
-constexpr uint32_t kMaxBlock = 256;  // values, over all formats
-
-const RowFormat* row_format(Type type) {
-  const auto found =
-      std::find_if(std::begin(kRowFormats), std::end(kRowFormats), [&](const RowFormat& f) { return f.type == type; });
-  return found == std::end(kRowFormats) ? nullptr : found;
-}
 
 template <class... Args>
 [[noreturn]] void refuse(Fault fault, const TensorInfo& tensor, fmt::format_string<Args...> format, Args&&... args) {
@@ -48,9 +24,10 @@ template <class... Args>
 // `trits` are those from value `first` of the tensor on; one of them is 2.
 [[noreturn]] void refuse_code(const TensorInfo& tensor, uint64_t first, const int8_t* trits, uint64_t count) {
   const auto at = first + static_cast<uint64_t>(std::find(trits, trits + count, 2) - trits);
-  refuse(Fault::kIllegalCode, tensor,
-         "illegal code 3 at index {} (row {}, column {}), expected 0, 1 or 2: the file is damaged or of another layout", at,
-         at / tensor.columns(), at % tensor.columns());
+  const char* why = tensor.type->type == Type::kQ2_0 ? "the weight is +2 and the matrix not ternary, or the file is damaged"
+                                                     : "the file is damaged or of another layout";
+  refuse(Fault::kIllegalCode, tensor, "illegal code 3 at index {} (row {}, column {}), expected 0, 1 or 2: {}", at,
+         at / tensor.columns(), at % tensor.columns(), why);
 }
 
 void check_range(const TensorInfo& tensor, uint64_t row0, uint64_t row1) {
@@ -138,7 +115,8 @@ void decode_r4(const TensorInfo& tensor, uint64_t row0, uint64_t row1, int8_t* t
 }
 
 // I2_S: blocks of 128 run over the row-major vector of all values, so a row may begin inside a block.
-void decode_i2s_flat(BlockDecoder decode, const TensorInfo& tensor, uint64_t row0, uint64_t row1, int8_t* trits) {
+void decode_i2s_flat(bool (*decode)(const uint8_t*, int8_t*), const TensorInfo& tensor, uint64_t row0, uint64_t row1,
+                     int8_t* trits) {
   constexpr uint64_t kBlock = 128;
   const uint64_t first = row0 * tensor.columns();
   const uint64_t last = row1 * tensor.columns();
@@ -187,48 +165,73 @@ void decode_i2s(const TensorInfo& tensor, uint64_t row0, uint64_t row1, int8_t* 
 }
 
 [[noreturn]] void refuse_type(const TensorInfo& tensor) {
-  if (tensor.type->type == Type::kTL1 || tensor.type->type == Type::kTL2) {
-    refuse(Fault::kUnsupportedQuantization, tensor,
-           "its order of weights depends on tile parameters that the file does not hold; convert the model to I2_S");
-  }
   refuse(Fault::kUnsupportedQuantization, tensor, "not a ternary type");
 }
+
+bool is_lookup(const TypeInfo& type) { return type.type == Type::kTL1 || type.type == Type::kTL2; }
 
 }  // namespace
 
 std::optional<I2sLayout> parse_i2s_layout(std::string_view name) {
-  if (name == "x86") return I2sLayout::kX86;
-  if (name == "arm64") return I2sLayout::kArm64;
-  if (name == "x86-4row") return I2sLayout::kX86FourRow;
-  if (name == "seq") return I2sLayout::kSequential;
+  for (const I2sLayout layout : kI2sLayouts) {
+    if (name == i2s_layout_name(layout)) return layout;
+  }
   return std::nullopt;
 }
 
+const char* i2s_layout_name(I2sLayout layout) {
+  switch (layout) {
+    case I2sLayout::kX86:
+      return "x86";
+    case I2sLayout::kArm64:
+      return "arm64";
+    case I2sLayout::kX86FourRow:
+      return "x86-4row";
+    case I2sLayout::kSequential:
+      return "seq";
+  }
+  return "?";
+}
+
 std::optional<ScaleKind> ternary_scale_kind(const TypeInfo& type) {
-  if (type.type == Type::kI2_S) return ScaleKind::kTensor;
+  if (type.type == Type::kI2_S || is_lookup(type)) return ScaleKind::kTensor;
   if (type.type == Type::kIQ2_BN_R4) return ScaleKind::kRow;
   if (checkpoint_type(type.type) != nullptr) return ScaleKind::kTensor;
   if (const RowFormat* format = row_format(type.type)) return format->scale_kind;
   return std::nullopt;
 }
 
-void decode_rows(const TensorInfo& tensor, uint64_t row0, uint64_t row1, int8_t* trits, TernaryOptions options) {
+void decode_rows(const TensorInfo& tensor, uint64_t row0, uint64_t row1, int8_t* trits, const TernaryOptions& options) {
   check_range(tensor, row0, row1);
-  if (tensor.type->type == Type::kI2_S) return decode_i2s(tensor, row0, row1, trits, options.i2s_layout);
-  if (tensor.type->type == Type::kIQ2_BN_R4) return decode_r4(tensor, row0, row1, trits);
+  switch (tensor.type->type) {
+    case Type::kI2_S:
+      return decode_i2s(tensor, row0, row1, trits, options.i2s_layout);
+    case Type::kIQ2_BN_R4:
+      return decode_r4(tensor, row0, row1, trits);
+    case Type::kTL1:
+      return decode_tl1(tensor, find_tile(*tensor.type, tensor.name, tensor.extents, options.tiles), row0, row1, trits);
+    case Type::kTL2:
+      return decode_tl2(tensor, find_tile(*tensor.type, tensor.name, tensor.extents, options.tiles), row0, row1, trits);
+    default:
+      break;
+  }
   if (checkpoint_type(tensor.type->type) != nullptr) return decode_checkpoint_rows(tensor, row0, row1, trits);
   const RowFormat* format = row_format(tensor.type->type);
   if (format == nullptr) refuse_type(tensor);
   decode_row_format(*format, tensor, row0, row1, trits);
 }
 
-void row_scales(const TensorInfo& tensor, uint64_t row0, uint64_t row1, float* scales) {
+void row_scales(const TensorInfo& tensor, uint64_t row0, uint64_t row1, float* scales, const TernaryOptions& options) {
   check_range(tensor, row0, row1);
   if (tensor.type->type == Type::kI2_S) {
     const uint8_t* at = tensor.data + (tensor.bytes - tensor.type->tail);
     return std::fill(scales, scales + (row1 - row0), load_scale(tensor, at, 4, 0));
   }
   if (checkpoint_type(tensor.type->type) != nullptr) return std::fill(scales, scales + (row1 - row0), tensor.scale);
+  if (is_lookup(*tensor.type)) {
+    const Tile tile = find_tile(*tensor.type, tensor.name, tensor.extents, options.tiles);
+    return std::fill(scales, scales + (row1 - row0), lookup_scale(tensor, tile, options.unit_scale_is_right));
+  }
   const RowFormat* format = row_format(tensor.type->type);
   if (format == nullptr && tensor.type->type != Type::kIQ2_BN_R4) refuse_type(tensor);
   for (uint64_t row = row0; row < row1; ++row) {

@@ -76,7 +76,7 @@ constexpr TypeInfo kTypes[] = {
     {39, "TL2", Type::kTL2, TypeClass::kTernary, 1, 0, 0, 32, kScaleTail, false},
     undecoded(39, "MXFP4", 32, 17),
     undecoded(40, "NVFP4", 64, 36),
-    undecoded(41, "Q1_0", 128, 18),
+    ternary(41, "Q1_0", Type::kQ1_0, 128, 18),
     {42, "TL2", Type::kTL2, TypeClass::kTernary, 1, 0, 0, 32, kScaleTail, false},
     ternary(42, "Q2_0", Type::kQ2_0, 64, 18),
     undecoded(133, "Q6_0", 32, 26),

@@ -60,6 +60,7 @@ enum class Type : uint8_t {
   kTQ1_0,
   kTQ2_0,
   kQ2_0,
+  kQ1_0,
   kIQ1_BN,
   kIQ2_BN,
   kIQ2_BN_R4,

@@ -29,13 +29,12 @@ void append_string(std::string& out, std::string_view text) {
 }  // namespace
 
 Writer::Writer(const std::string& path, uint32_t alignment)
-    : path_(path), partial_path_(path + ".partial"), alignment_(alignment) {
+    : path_(path), partial_path_(fmt::format("{}.{}.partial", path, ::getpid())), alignment_(alignment) {
   if (!std::has_single_bit(alignment) || alignment < kMinAlignment) {
     fail(ErrorKind::kFailure, "{}: alignment {} is no power of two of at least {}", printable(path_), alignment, kMinAlignment);
   }
-  file_.reset(std::fopen(partial_path_.c_str(), "wb"));
+  file_.reset(std::fopen(partial_path_.c_str(), "wbx"));
   if (!file_) fail_io("create");
-  if (alignment != kDefaultAlignment) add_key<uint32_t>("general.alignment", alignment);
 }
 
 Writer::~Writer() {
@@ -115,7 +114,21 @@ void Writer::add_gap(uint64_t bytes) {
   }
 }
 
+void Writer::add_copy(const KeyValue& entry) {
+  begin_key(entry.key, entry.type);
+  if (entry.type == ValueType::kString) {
+    append<uint64_t>(keys_, entry.bytes);
+  } else if (entry.type == ValueType::kArray) {
+    append(keys_, static_cast<uint32_t>(entry.element_type));
+    append<uint64_t>(keys_, entry.count);
+  }
+  keys_.append(reinterpret_cast<const char*>(entry.data), entry.bytes);
+}
+
 void Writer::begin_data() {
+  if (alignment_ != kDefaultAlignment && !key_names_.contains("general.alignment")) {
+    add_key<uint32_t>("general.alignment", alignment_);
+  }
   std::string head = "GGUF";
   append<uint32_t>(head, 3);
   append<uint64_t>(head, tensors_.size());
@@ -133,23 +146,37 @@ void Writer::begin_data() {
   data_start_ = head.size();
 }
 
+void Writer::require_room(uint64_t bytes) const {
+  if (current_ < tensors_.size() && bytes <= tensors_[current_].bytes - done_) return;
+  fail(ErrorKind::kFailure, "{}: more bytes than tensor '{}' has", printable(path_),
+       current_ == tensors_.size() ? "(past the last)" : printable(tensors_[current_].name));
+}
+
 void Writer::write(const void* data, uint64_t bytes) {
   if (data_start_ == 0) begin_data();
-  if (current_ == tensors_.size() || bytes > tensors_[current_].bytes - done_) {
-    fail(ErrorKind::kFailure, "{}: more bytes than tensor '{}' has", printable(path_),
-         current_ == tensors_.size() ? "(past the last)" : printable(tensors_[current_].name));
-  }
+  require_room(bytes);
   put(data, bytes);
   advance(bytes);
 }
 
 void Writer::skip(uint64_t bytes) {
   if (data_start_ == 0) begin_data();
-  if (current_ == tensors_.size() || bytes > tensors_[current_].bytes - done_) {
-    fail(ErrorKind::kFailure, "{}: more bytes skipped than tensor '{}' has", printable(path_),
-         current_ == tensors_.size() ? "(past the last)" : printable(tensors_[current_].name));
-  }
+  require_room(bytes);
   seek(data_start_ + tensors_[current_].offset + done_ + bytes);
+  advance(bytes);
+}
+
+void Writer::write_at(uint64_t offset, const void* data, uint64_t bytes) {
+  if (data_start_ == 0) begin_data();
+  require_room(bytes);
+  const Tensor& tensor = tensors_[current_];
+  if (offset > tensor.bytes || bytes > tensor.bytes - offset) {
+    fail(ErrorKind::kFailure, "{}: {} bytes at {} are not in tensor '{}' of {} bytes", printable(path_), bytes, offset,
+         printable(tensor.name), tensor.bytes);
+  }
+  seek(data_start_ + tensor.offset + offset);
+  put(data, bytes);
+  scattered_ = true;
   advance(bytes);
 }
 
@@ -160,10 +187,17 @@ void Writer::advance(uint64_t bytes) {
   ++current_;
   done_ = 0;
   const uint64_t next = current_ == tensors_.size() ? data_bytes_ : tensors_[current_].offset;
-  if (next != end) seek(data_start_ + next);
+  if (next != end || scattered_) seek(data_start_ + next);
+  scattered_ = false;
 }
 
 uint64_t Writer::finish() {
+  const uint64_t size = complete();
+  publish();
+  return size;
+}
+
+uint64_t Writer::complete(bool sync) {
   if (data_start_ == 0) begin_data();
   if (current_ != tensors_.size()) {
     fail(ErrorKind::kFailure, "{}: tensor '{}' has {} of {} bytes", printable(path_), printable(tensors_[current_].name), done_,
@@ -172,9 +206,13 @@ uint64_t Writer::finish() {
   const uint64_t size = data_start_ + data_bytes_;
   if (std::fflush(file_.get()) != 0) fail_io("write");
   if (::ftruncate(::fileno(file_.get()), static_cast<off_t>(size)) != 0) fail_io("resize");
+  if (sync && ::fsync(::fileno(file_.get())) != 0) fail_io("sync");
+  return size;
+}
+
+void Writer::publish() {
   if (std::rename(partial_path_.c_str(), path_.c_str()) != 0) fail_io("rename");
   file_.reset();
-  return size;
 }
 
 void Writer::put(const void* data, uint64_t bytes) {

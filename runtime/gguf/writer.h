@@ -11,7 +11,9 @@
 //         w.skip(bytes);            // or: leaves a hole that reads as zeros and takes no disk space
 //         w.finish();               // checks that every tensor is complete, then publishes the file under its name
 // Order   keys, then tensors, then data; keys and tensors cannot be added after the first write() or skip().
-// Files   the data goes to PATH.partial, which finish() renames to PATH. Without finish() nothing stays behind.
+// Files   the data goes to PATH.PID.partial, which finish() renames to PATH. Without finish() nothing stays behind. Who wants
+// to
+//         look at the file first calls complete(), reads partial_path(), and then publish().
 // Errors  Error{kFailure}: I/O errors with the system's text, a name used twice, a shape that does not suit its type, more or
 //         fewer bytes than declared. After an error the writer is only fit for destruction.
 // Threads one at a time.
@@ -29,7 +31,7 @@
 #include <vector>
 
 #include "gguf/limits.h"
-#include "gguf/types.h"
+#include "gguf/reader.h"
 
 namespace bitnet::gguf {
 
@@ -51,7 +53,7 @@ constexpr ValueType value_type_of() {
 
 class Writer {
  public:
-  // An alignment other than 32 is also written as the key general.alignment.
+  // An alignment other than 32 is also written as the key general.alignment, behind the others unless it is added before.
   explicit Writer(const std::string& path, uint32_t alignment = kDefaultAlignment);
   ~Writer();
   Writer(const Writer&) = delete;
@@ -68,6 +70,8 @@ class Writer {
   void add_string(std::string_view key, std::string_view value);
   void add_string_array(std::string_view key, std::span<const std::string> values);
   void add_string_array(std::string_view key, std::span<const std::string_view> values);
+  // A key of a file as it is stored there.
+  void add_copy(const KeyValue& entry);
 
   // Declares a tensor; returns its size in bytes, which is what write() and skip() then have to supply.
   uint64_t add_tensor(std::string_view name, Type type, std::initializer_list<uint64_t> extents);
@@ -79,9 +83,18 @@ class Writer {
   // call never reaches into the next tensor.
   void write(const void* data, uint64_t bytes);
   void skip(uint64_t bytes);
+  // Bytes of the current tensor from `offset` on, for tensors whose bytes are not made from front to back. Such a tensor is
+  // written by this function alone, every byte once; it is finished when as many bytes are there as it has.
+  void write_at(uint64_t offset, const void* data, uint64_t bytes);
 
-  // Returns the size of the file in bytes.
+  // Returns the size of the file in bytes. finish() is complete() and publish().
   uint64_t finish();
+  // The file is whole, but not under its name. sync: it is on the disk.
+  uint64_t complete(bool sync = false);
+  void publish();
+  const std::string& partial_path() const { return partial_path_; }
+  // What the file will take, from the tensors declared so far; the header aside.
+  uint64_t data_bytes() const { return data_bytes_; }
 
  private:
   struct Tensor {
@@ -99,6 +112,7 @@ class Writer {
   void add_raw_array(std::string_view key, ValueType type, const void* values, uint64_t count, uint64_t element_bytes);
   void begin_key(std::string_view key, ValueType type);
   void begin_data();
+  void require_room(uint64_t bytes) const;
   void advance(uint64_t bytes);
   void put(const void* data, uint64_t bytes);
   void seek(uint64_t position);
@@ -117,6 +131,7 @@ class Writer {
   uint64_t data_start_ = 0;  // offset of the data section; 0 until the first write() or skip()
   size_t current_ = 0;       // the tensor being written
   uint64_t done_ = 0;        // its bytes written so far
+  bool scattered_ = false;   // by write_at(): the file position is anywhere in it
 };
 
 }  // namespace bitnet::gguf

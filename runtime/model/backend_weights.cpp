@@ -127,8 +127,9 @@ struct Plan {
 
 class Preparation {
  public:
-  Preparation(BackendWeights& result, backend::Ops& ops, store::PrepackCache* cache, const gguf::File* file)
-      : result_(result), ops_(ops), cache_(cache), file_(file) {}
+  Preparation(const Weights& weights, BackendWeights& result, backend::Ops& ops, store::PrepackCache* cache,
+              const gguf::File* file)
+      : reading_(weights.reading), result_(result), ops_(ops), cache_(cache), file_(file) {}
 
   void plan(const char* name, const Matrix& matrix) {
     Plan plan{name, &matrix, matrix.tensor, Way::kNative, {}};
@@ -170,7 +171,8 @@ class Preparation {
  private:
   int32_t accepts(const bn_tensor& w) const { return ops_.table().accepts(ops_.device(), &w); }
 
-  // The fingerprint of everything in the file: of each kind of packing that occurs, and bn.t2 where that is kept.
+  // The fingerprint of everything in the file: of each kind of packing that occurs, bn.t2 where that is kept, and how the
+  // model's bytes were read where there is a choice.
   std::string layout() const {
     bool from_t2 = false, in_place = false, converted = false;
     for (const Plan& p : plans_) {
@@ -182,6 +184,7 @@ class Preparation {
     if (from_t2) text += "t2 " + layout_fingerprint(ops_, backend::format_t2()) + "\n";
     if (in_place) text += "i2s128 " + layout_fingerprint(ops_, backend::format_i2s128()) + "\n";
     if (converted) text += "bn.t2\n";
+    text += reading_;
     return sha256_hex({reinterpret_cast<const uint8_t*>(text.data()), text.size()}).substr(0, 32);
   }
 
@@ -273,6 +276,7 @@ class Preparation {
     return pack(w, p.matrix->source->name.c_str(), p.stored.bytes, ops_);
   }
 
+  const std::string& reading_;
   BackendWeights& result_;
   backend::Ops& ops_;
   store::PrepackCache* cache_;
@@ -286,7 +290,7 @@ class Preparation {
 
 BackendWeights prepare_weights(const Weights& weights, backend::Ops& ops, store::PrepackCache* cache, const gguf::File* file) {
   BackendWeights result;
-  Preparation p(result, ops, cache, file);
+  Preparation p(weights, result, ops, cache, file);
   for (const Layer& layer : weights.layers) {
     p.plan("attn_q", layer.attn_q);
     p.plan("attn_k", layer.attn_k);

@@ -46,7 +46,8 @@ class Problems {
 // Hands out tensors by name, remembers which were used and notes what does not fit.
 class TensorSet {
  public:
-  TensorSet(const gguf::File& file, Problems& problems) : file_(file), problems_(problems) {}
+  TensorSet(const gguf::File& file, Problems& problems, const gguf::TernaryOptions& reading)
+      : file_(file), problems_(problems), reading_(reading) {}
 
   // Null when absent and not required, or when it does not fit (noted).
   const gguf::TensorInfo* take(const std::string& name, uint64_t cols, uint64_t rows, bool required) {
@@ -120,6 +121,7 @@ class TensorSet {
  private:
   const gguf::File& file_;
   Problems& problems_;
+  gguf::TernaryOptions reading_;
   std::set<std::string> used_;
 };
 
@@ -133,14 +135,18 @@ Matrix TensorSet::matrix(const std::string& stem, uint32_t role, uint32_t layer,
   const Gain factor = gain(stem + ".scale", 1, false);
   if (m.source == nullptr) return m;
   if (!gguf::ternary_scale_kind(*m.source->type)) {
-    problems_.add(Fault::kUnsupportedQuantization, stem + ".weight",
-                  "{}.weight is {}, expected a ternary type (I2_S, TQ1_0, TQ2_0, Q2_0, IQ1_BN, IQ2_BN, IQ2_BN_R4)", stem,
-                  m.source->type->name);
+    problems_.add(
+        Fault::kUnsupportedQuantization, stem + ".weight",
+        "{}.weight is {}, expected a ternary type (I2_S, TL1, TL2, TQ1_0, TQ2_0, Q2_0, Q1_0, IQ1_BN, IQ2_BN, IQ2_BN_R4)", stem,
+        m.source->type->name);
     m.source = nullptr;
     return m;
   }
   m.scales.assign(1, factor.empty() ? 1.0f : factor[0]);  // multiplied by the stored scales in load_scales()
-  const bool in_place = m.source->type->type == gguf::Type::kI2_S && cols % 128 == 0;
+  m.reading = reading_;
+  m.reading.unit_scale_is_right = !factor.empty();
+  const bool in_place =
+      m.source->type->type == gguf::Type::kI2_S && reading_.i2s_layout == gguf::I2sLayout::kX86 && cols % 128 == 0;
   m.tensor.struct_size = sizeof m.tensor;
   m.tensor.role = role;
   m.tensor.layer = layer;
@@ -158,7 +164,7 @@ void load_scales(Matrix& m) {
   const float factor = m.scales[0];
   std::vector<float> scales(m.tensor.rows);
   tbb::parallel_for(tbb::blocked_range<uint64_t>(0, m.tensor.rows, 64), [&](const tbb::blocked_range<uint64_t>& r) {
-    gguf::row_scales(*m.source, r.begin(), r.end(), scales.data() + r.begin());
+    gguf::row_scales(*m.source, r.begin(), r.end(), scales.data() + r.begin(), m.reading);
   });
   for (float& scale : scales) scale = scale * factor;
   const bool one = std::all_of(scales.begin(), scales.end(), [&](float s) { return s == scales[0]; });
@@ -203,6 +209,67 @@ void check_finite(const gguf::File& file, const char* name) {
       }
     }
   });
+}
+
+// Fills weights.reading and weights.warnings.
+class ReadingNotes {
+ public:
+  ReadingNotes(const ReadOptions& options, Weights& weights) : options_(options), weights_(weights) {}
+
+  void note(const Matrix& m) {
+    const gguf::TypeInfo& type = *m.source->type;
+    const auto say = [&](const std::string& line) {
+      if (seen_.insert(line).second) weights_.reading += line + "\n";
+    };
+    has_i2s_ |= type.type == gguf::Type::kI2_S;
+    if (type.type == gguf::Type::kI2_S && m.reading.i2s_layout != gguf::I2sLayout::kX86) {
+      say(fmt::format("i2s-layout {}", gguf::i2s_layout_name(m.reading.i2s_layout)));
+    }
+    if (type.type != gguf::Type::kTL1 && type.type != gguf::Type::kTL2) return;
+    has_tiles_ = true;
+    const gguf::Tile tile = gguf::find_tile(type, m.source->name, m.source->extents, m.reading.tiles);
+    say(fmt::format("{} {}x{} bm {} bk {} bmm {}", type.name, m.tensor.rows, m.tensor.cols, tile.rows, tile.columns,
+                    tile.inner));
+    if (gguf::tile_is_doubtful(type, m.source->extents, m.reading.tiles) && !doubtful_) {
+      doubtful_ = true;
+      weights_.warnings.push_back(fmt::format(
+          "{} matrices of {} x {} are written with two different tiles and the file does not say which; bm {}, bk {}, "
+          "bmm {} is taken. If the text makes no sense, give --kernel-config FILE",
+          type.name, m.tensor.rows, m.tensor.cols, tile.rows, tile.columns, tile.inner));
+    }
+  }
+
+  void finish() {
+    if (options_.i2s_layout != gguf::I2sLayout::kX86 && !has_i2s_) {
+      weights_.warnings.push_back(
+          fmt::format("--i2s-layout {} has no effect: no matrix is I2_S", gguf::i2s_layout_name(options_.i2s_layout)));
+    }
+    if (!options_.kernel_config.empty() && !has_tiles_) {
+      weights_.warnings.push_back("--kernel-config has no effect: no matrix is TL1 or TL2");
+    }
+  }
+
+ private:
+  const ReadOptions& options_;
+  Weights& weights_;
+  std::set<std::string> seen_;
+  bool has_i2s_ = false, has_tiles_ = false, doubtful_ = false;
+};
+
+// Scales, and what the matrices' bytes must not hold.
+void read_matrices(const ReadOptions& options, Weights& weights) {
+  ReadingNotes notes(options, weights);
+  for (Layer& layer : weights.layers) {
+    for (Matrix* m :
+         {&layer.attn_q, &layer.attn_k, &layer.attn_v, &layer.attn_output, &layer.ffn_gate, &layer.ffn_up, &layer.ffn_down}) {
+      notes.note(*m);
+      load_scales(*m);
+      if (m->in_place()) refuse_code_3(*m);
+      weights.matrix_bytes += m->source->bytes;
+      if (m->source->type->name != weights.quantization && weights.quantization.back() != '+') weights.quantization += "+";
+    }
+  }
+  notes.finish();
 }
 
 Layer read_layer(TensorSet& set, uint32_t n, const bn_arch& arch) {
@@ -255,16 +322,19 @@ std::vector<backend::MatrixShape> matrix_shapes(const Weights& weights) {
 void Matrix::read_t2(uint32_t row0, uint32_t row1, uint8_t* dst) const {
   std::vector<int8_t> trits(tensor.cols);
   for (uint32_t row = row0; row < row1; ++row) {
-    gguf::decode_rows(*source, row, row + 1, trits.data());
+    gguf::decode_rows(*source, row, row + 1, trits.data(), reading);
     bn::kit::write_row_t2(trits.data(), tensor.cols, dst + static_cast<uint64_t>(row - row0) * ((tensor.cols + 3) / 4));
   }
 }
 
-Weights read_weights(const gguf::File& file, const Config& config, bool check_tensors) {
+Weights read_weights(const gguf::File& file, const Config& config, const ReadOptions& options) {
   const bn_arch& arch = config.arch;
   Problems problems;
-  TensorSet set(file, problems);
   Weights weights;
+  if (!options.kernel_config.empty()) {
+    weights.tiles = std::make_shared<const gguf::TileTable>(gguf::read_kernel_config(options.kernel_config));
+  }
+  TensorSet set(file, problems, {.i2s_layout = options.i2s_layout, .tiles = weights.tiles.get()});
   weights.token_embd = set.dense("token_embd.weight", BN_T_TOKEN_EMBD, arch);
   if (arch.must & BN_M_TIED_HEAD) weights.output = weights.token_embd;
   if (!(arch.must & (BN_M_TIED_HEAD | BN_M_NO_HEAD))) weights.output = set.dense("output.weight", BN_T_OUTPUT, arch);
@@ -281,16 +351,12 @@ Weights read_weights(const gguf::File& file, const Config& config, bool check_te
 
   weights.head_bytes = weights.output.bytes;
   weights.quantization = weights.layers[0].attn_q.source->type->name;
-  for (Layer& layer : weights.layers) {
-    for (Matrix* m :
-         {&layer.attn_q, &layer.attn_k, &layer.attn_v, &layer.attn_output, &layer.ffn_gate, &layer.ffn_up, &layer.ffn_down}) {
-      load_scales(*m);
-      if (m->in_place()) refuse_code_3(*m);
-      weights.matrix_bytes += m->source->bytes;
-      if (m->source->type->name != weights.quantization && weights.quantization.back() != '+') weights.quantization += "+";
-    }
+  try {
+    read_matrices(options, weights);
+  } catch (const gguf::FormatError& e) {  // knows the tensor, not the file
+    throw gguf::FormatError(e.fault(), e.place(), fmt::format("{}: {}", printable(file.path()), e.what()));
   }
-  if (check_tensors) {
+  if (options.check_tensors) {
     check_finite(file, "token_embd.weight");
     if (!(arch.must & (BN_M_TIED_HEAD | BN_M_NO_HEAD))) check_finite(file, "output.weight");
   }

@@ -6,13 +6,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "backend/scores.h"
 #include "bitnet/model.h"
 #include "gguf/format_error.h"
-#include "gguf/reader.h"
+#include "gguf/ternary_formats.h"
 #include "model/config.h"
 
 namespace bitnet::model {
@@ -27,6 +28,7 @@ struct Matrix {
   std::vector<float> scales;  // what tensor.scales points to: one, or one per row
   Gain norm_in;               // [cols], the matrix's own norm of its input; empty where the family has none
   Gain bias;                  // [rows], added to its result; mostly empty
+  gguf::TernaryOptions reading;
 
   bool in_place() const { return tensor.data != nullptr; }
   // Rows [row0, row1) in layout bn.t2, (cols+3)/4 bytes each. Any thread.
@@ -41,6 +43,13 @@ struct Layer {
   Matrix attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down;
 };
 
+// What the user says about a file that the file itself does not.
+struct ReadOptions {
+  bool check_tensors = false;  // also scan embeddings and head for NaN and infinity
+  gguf::I2sLayout i2s_layout = gguf::I2sLayout::kX86;
+  std::string kernel_config;  // path of a file with tile parameters for TL1 and TL2; empty: the built-in ones
+};
+
 struct Weights {
   bn_tensor token_embd{};           // [n_vocab, n_embd]
   bn_tensor output{};               // [n_vocab, n_embd]; the embeddings when the head is tied; empty without a head
@@ -50,6 +59,11 @@ struct Weights {
   std::string quantization;   // type of the block matrices, "I2_S", for messages
   uint64_t matrix_bytes = 0;  // of the block matrices, as stored
   uint64_t head_bytes = 0;    // of the output head, as stored
+  // How ambiguous bytes of the matrices were read: the I2_S layout unless x86, the tiles of TL1 and TL2. Two readings of one
+  // file are two models.
+  std::string reading;
+  std::vector<std::string> warnings;             // doubts about that, one line each
+  std::shared_ptr<const gguf::TileTable> tiles;  // of the kernel configuration, which the matrices refer to
 };
 
 // One tensor that is missing, unexpected, or not what the keys ask for.
@@ -72,7 +86,7 @@ class TensorSetError : public Error {
 // The ternary matrices of the model by shape and layout, in the order of their first appearance.
 std::vector<backend::MatrixShape> matrix_shapes(const Weights& weights);
 
-// check_tensors: also scan embeddings and head for NaN and infinity.
-Weights read_weights(const gguf::File& file, const Config& config, bool check_tensors);
+// Error{kUsage} when the kernel configuration cannot be read.
+Weights read_weights(const gguf::File& file, const Config& config, const ReadOptions& options = {});
 
 }  // namespace bitnet::model

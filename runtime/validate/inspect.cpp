@@ -145,13 +145,13 @@ MemoryNeed memory_need(const gguf::File& file, const model::Config& config) {
 
 }  // namespace
 
-Inspection inspect(const gguf::File& file, const model::Config* config, bool statistics) {
+Inspection inspect(const gguf::File& file, const model::Config* config, const gguf::TernaryOptions* statistics) {
   Inspection result;
   result.file = &file;
   for (const gguf::TensorInfo& tensor : file.tensors()) {
     TensorReport t{tensor.name, tensor.type->name, {}, tensor.offset, tensor.bytes, {}};
     t.extents.assign(tensor.extents.begin(), tensor.extents.begin() + tensor.n_dims);
-    if (statistics) t.statistics = tensor_statistics(tensor);
+    if (statistics != nullptr) t.statistics = tensor_statistics(tensor, *statistics);
     result.tensors.push_back(std::move(t));
   }
   result.census = take_census(file);

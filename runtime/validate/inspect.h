@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "gguf/reader.h"
+#include "gguf/ternary_formats.h"
 #include "model/config.h"
 #include "validate/report.h"
 
@@ -37,7 +37,8 @@ struct Inspection {
 };
 
 // config: null when it could not be read. statistics: decode every tensor.
-Inspection inspect(const gguf::File& file, const model::Config* config, bool statistics);
+// statistics: null for none, else how ambiguous bytes are read.
+Inspection inspect(const gguf::File& file, const model::Config* config, const gguf::TernaryOptions* statistics);
 
 std::string inspection_text(const Inspection& inspection);
 nlohmann::json inspection_json(const Inspection& inspection);

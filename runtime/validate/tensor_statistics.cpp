@@ -30,13 +30,13 @@ void add_scale(TernaryStatistics& s, float low, float high) {
   s.scale_high = std::max(s.scale_high, high);
 }
 
-TernaryStatistics ternary(const gguf::TensorInfo& tensor) {
+TernaryStatistics ternary(const gguf::TensorInfo& tensor, const gguf::TernaryOptions& reading) {
   const auto parts = by_rows<TernaryStatistics>(tensor, [&](uint64_t row0, uint64_t row1, TernaryStatistics& part) {
     std::vector<int8_t> trits(tensor.columns());
     std::vector<float> scales(row1 - row0);
-    gguf::row_scales(tensor, row0, row1, scales.data());
+    gguf::row_scales(tensor, row0, row1, scales.data(), reading);
     for (uint64_t row = row0; row < row1; ++row) {
-      gguf::decode_rows(tensor, row, row + 1, trits.data());
+      gguf::decode_rows(tensor, row, row + 1, trits.data(), reading);
       const auto negative = static_cast<uint64_t>(std::count(trits.begin(), trits.end(), int8_t{-1}));
       const auto positive = static_cast<uint64_t>(std::count(trits.begin(), trits.end(), int8_t{1}));
       part.negative += negative;
@@ -91,10 +91,10 @@ NumberStatistics numbers(const gguf::TensorInfo& tensor) {
 
 }  // namespace
 
-TensorStatistics tensor_statistics(const gguf::TensorInfo& tensor) {
+TensorStatistics tensor_statistics(const gguf::TensorInfo& tensor, const gguf::TernaryOptions& reading) {
   TensorStatistics result;
   if (tensor.type == nullptr || tensor.data == nullptr) return result;
-  if (gguf::ternary_scale_kind(*tensor.type)) result.ternary = ternary(tensor);
+  if (gguf::ternary_scale_kind(*tensor.type)) result.ternary = ternary(tensor, reading);
   if (gguf::dense_dtype(*tensor.type)) result.numbers = numbers(tensor);
   return result;
 }

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "gguf/reader.h"
+#include "gguf/ternary_formats.h"
 
 namespace bitnet::validate {
 
@@ -28,6 +28,7 @@ struct TensorStatistics {
   std::optional<NumberStatistics> numbers;
 };
 
-TensorStatistics tensor_statistics(const gguf::TensorInfo& tensor);
+// reading: how ambiguous bytes are read.
+TensorStatistics tensor_statistics(const gguf::TensorInfo& tensor, const gguf::TernaryOptions& reading);
 
 }  // namespace bitnet::validate

@@ -26,6 +26,7 @@ class Validation {
  public:
   Validation(const std::string& path, const Options& options) : options_(options) {
     report_.file = path;
+    if (!options.reading.kernel_config.empty()) tiles_ = gguf::read_kernel_config(options.reading.kernel_config);
     report_.strict = options.strict;
   }
 
@@ -145,7 +146,7 @@ class Validation {
       if (tensor.data == nullptr) {
         blame_cut(tensor);
       } else {
-        tried("UnsupportedQuantization", [&] { t.statistics = tensor_statistics(tensor); });
+        tried("UnsupportedQuantization", [&] { t.statistics = tensor_statistics(tensor, reading_of(tensor)); });
       }
       if (const auto& n = t.statistics.numbers; n && n->not_finite != 0) {
         blame(gguf::fault_name(Fault::kUnusableNumber), {tensor.name, tensor.offset, tensor.bytes, {}, {}},
@@ -153,6 +154,13 @@ class Validation {
       }
       report_.tensors.push_back(std::move(t));
     }
+  }
+
+  gguf::TernaryOptions reading_of(const gguf::TensorInfo& tensor) const {
+    const std::string stem = tensor.name.substr(0, tensor.name.rfind('.'));
+    return {.i2s_layout = options_.reading.i2s_layout,
+            .tiles = &tiles_,
+            .unit_scale_is_right = file_->find_tensor(stem + ".scale") != nullptr};
   }
 
   // Data that a cut took away: a doubt, because all that is there may be right; strict makes it count.
@@ -186,7 +194,7 @@ class Validation {
 
   void check_cross_references() {
     if (config_ && !file_->tensors().empty() && !file_->is_cut() && report_.tensors_accessible) {
-      tried("TensorSet", [&] { model::read_weights(*file_, *config_, false); });
+      tried("TensorSet", [&] { model::read_weights(*file_, *config_, options_.reading); });
     }
     check_tokenizer();
   }
@@ -212,6 +220,7 @@ class Validation {
   Step step_ = Step::kHeader;
   std::unique_ptr<gguf::File> file_;
   std::optional<model::Config> config_;
+  gguf::TileTable tiles_;           // the user's
   std::set<std::string> left_out_;  // tensors without a sound place
 };
 

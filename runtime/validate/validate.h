@@ -11,6 +11,7 @@
 
 #include <string>
 
+#include "model/weights.h"
 #include "validate/report.h"
 
 namespace bitnet::validate {
@@ -18,6 +19,7 @@ namespace bitnet::validate {
 struct Options {
   bool strict = false;             // Report::valid() is false with warnings too
   bool strict_tokenizers = false;  // doubts about the tokenizer are errors
+  model::ReadOptions reading = {};
 };
 
 Report validate_model(const std::string& path, const Options& options);

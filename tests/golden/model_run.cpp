@@ -7,6 +7,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "golden/reference.h"
 #include "support/files.h"
 #include "support/program.h"
 #include "support/temp_folder.h"
@@ -24,6 +25,8 @@ std::vector<std::string> arguments_of(const RunSettings& s, const std::string& l
   add({"-n", std::to_string(s.n_predict), "-t", std::to_string(s.threads), "-ub", std::to_string(s.step_tokens)});
   if (s.f16_kv) add({"--kv-type", "f16"});
   add({"--logits-out", logits_file});
+  const std::vector<std::string> reading = reading_options(s.model);
+  args.insert(args.end(), reading.begin(), reading.end());
   args.insert(args.end(), s.more.begin(), s.more.end());
   return args;
 }

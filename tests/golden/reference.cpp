@@ -1,6 +1,7 @@
 // golden/reference.cpp - JSON and raw numbers into cases.
 #include "golden/reference.h"
 
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -101,9 +102,9 @@ const Prompt& Case::prompt(const std::string& prompt_name) const {
 }
 
 const std::vector<std::string>& family_names() {
-  static const std::vector<std::string> names = {"bitnet_silu_hd96", "bitnet_b158_relu2", "bitnet_25_relu2",
-                                                 "bitnet_relu2_key", "llama_rope_freqs",  "llama_falcon3_hd256",
-                                                 "llama_row_scales"};
+  static const std::vector<std::string> names = {"bitnet_silu_hd96",    "bitnet_silu_hd100", "bitnet_b158_relu2",
+                                                 "bitnet_25_relu2",     "bitnet_relu2_key",  "llama_rope_freqs",
+                                                 "llama_falcon3_hd256", "llama_row_scales"};
   return names;
 }
 
@@ -144,6 +145,18 @@ Case load_story_format(const std::string& format) {
   p.tolerance = tolerance_of(j.at("tolerance"));
   c.prompts.push_back(std::move(p));
   return c;
+}
+
+std::vector<std::string> reading_options(const std::string& model) {
+  const std::filesystem::path path(model);
+  std::vector<std::string> options;
+  for (const std::filesystem::path& ini :
+       {path.parent_path() / "kernel_config.ini", std::filesystem::path(path).replace_extension(".ini")}) {
+    if (std::filesystem::exists(ini)) options = {"--kernel-config", ini.string()};
+  }
+  const std::string stem = path.stem().string();
+  if (stem.starts_with("i2s-")) options.insert(options.end(), {"--i2s-layout", stem.substr(4)});
+  return options;
 }
 
 std::string data_path(const std::string& name) { return std::string(BITNET_TEST_DATA) + "/" + name; }

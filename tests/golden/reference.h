@@ -79,6 +79,10 @@ const Case& load_case(const std::string& name);
 // The story model in another format: a case whose only prompt has tokens, logits and a tolerance. format: "iq2_bn", ...
 Case load_story_format(const std::string& format);
 
+// What has to be said to read the model: tile parameters that lie beside it (kernel_config.ini, or the model's name with .ini),
+// the layout that its name tells ("i2s-arm64.gguf").
+std::vector<std::string> reading_options(const std::string& model);
+
 std::string data_path(const std::string& name);  // below tests/data
 
 }  // namespace bitnet::golden_test

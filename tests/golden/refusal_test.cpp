@@ -29,7 +29,7 @@ TEST_P(Refusal, NamesFileCauseAndWhatIsSupported) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Refusal,
-                         testing::Values(Refused{"bitnet_silu_hd100", "TL2", "I2_S"},
+                         testing::Values(Refused{"bitnet_silu_hd100", "TL2", "--kernel-config"},
                                          Refused{"qwen3_embedding", "an embedding model (qwen3)", "bitnet-run embed"},
                                          Refused{"gemma3_embedding", "an embedding model (gemma3)", "bitnet-run embed"}),
                          [](const auto& test) { return std::string(test.param.name); });

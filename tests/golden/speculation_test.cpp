@@ -16,6 +16,8 @@ class Guesses : public BackendTest<Parameter> {
     for (int32_t id : ids) text += std::to_string(id) + " ";
     more.insert(more.end(), {"-m", load_case(std::get<1>(GetParam())).model, "--backend", backend(), "--no-fallback",
                              "--prompt-ids", text, "-n", "40", "--seed", "9", "--json"});
+    const std::vector<std::string> reading = reading_options(load_case(std::get<1>(GetParam())).model);
+    more.insert(more.end(), reading.begin(), reading.end());
     const test::ProgramResult result = test::run_program(more);
     EXPECT_EQ(result.exit_code, 0) << result;
     return nlohmann::json::parse(result.out, nullptr, false);

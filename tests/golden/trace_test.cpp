@@ -18,7 +18,9 @@ TEST_P(Operations, GiveTheRecordedResults) {
   const std::string& name = std::get<1>(GetParam());
   const std::string folder = data_path(name == kStory ? "story" : "families/" + name);
   const Trace trace(folder);
-  const model::Model model(name == kStory ? BITNET_STORY_MODEL : folder + "/model.gguf");
+  const std::string path = name == kStory ? BITNET_STORY_MODEL : folder + "/model.gguf";
+  const std::vector<std::string> reading = reading_options(path);  // at most a kernel configuration
+  const model::Model model(path, {.kernel_config = reading.empty() ? "" : reading.at(1)});
   backend::DiscoveryOptions options;
   options.program_path = BITNET_RUN;
   const backend::Registry registry = backend::Registry::discover(options);

@@ -138,7 +138,7 @@ TEST(Run, StrayArguments) {
 }
 
 TEST(Run, LaterCommandsAreNotPrompts) {
-  for (const char* word : {"serve", "pull", "list", "ls", "score", "doctor", "completion", "quant-check"}) {
+  for (const char* word : {"serve", "pull", "list", "ls", "score", "doctor", "completion"}) {
     EXPECT_EQ(refusal({word}), "'" + std::string(word) + "' is not part of this version yet");
     EXPECT_EQ(refusal({word, "--help"}), "'" + std::string(word) + "' is not part of this version yet");
   }

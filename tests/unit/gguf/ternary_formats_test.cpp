@@ -53,7 +53,7 @@ ExpectedScales expected_scales(const json& tensor, const Matrix& matrix) {
   return {values.size() / matrix.rows, values};
 }
 
-void check_tensor(const TensorInfo& tensor, const json& expected, TernaryOptions options) {
+void check_tensor(const TensorInfo& tensor, const json& expected, const TernaryOptions& options) {
   SCOPED_TRACE(std::string(tensor.type->name) + " " + tensor.name);
   Matrix matrix = expected_matrix(expected["trits"]);
   ASSERT_EQ(tensor.rows(), matrix.rows);
@@ -86,9 +86,9 @@ void check_tensor(const TensorInfo& tensor, const json& expected, TernaryOptions
     EXPECT_EQ(one.back(), 99) << "written past the row";
     float scale = -1;
     if (rows_that_differ.count(row) != 0) {
-      EXPECT_NE(error_of([&] { row_scales(tensor, row, row + 1, &scale); }).find("differ"), std::string::npos);
+      EXPECT_NE(error_of([&] { row_scales(tensor, row, row + 1, &scale, options); }).find("differ"), std::string::npos);
     } else {
-      row_scales(tensor, row, row + 1, &scale);
+      row_scales(tensor, row, row + 1, &scale, options);
       EXPECT_EQ(scale, row_scale[row]) << row;
     }
   }
@@ -98,12 +98,16 @@ struct FormatFile {
   const char* file;
   int tensors;
   I2sLayout layout = I2sLayout::kX86;
+  const char* tiles = nullptr;  // kernel configuration
 };
 
 class TernaryFile : public testing::TestWithParam<FormatFile> {};
 
 TEST_P(TernaryFile, decodes_exactly) {
   const File file(test::data_path(std::string("formats/") + GetParam().file));
+  TileTable tiles;
+  if (GetParam().tiles != nullptr) tiles = read_kernel_config(test::data_path(std::string("formats/") + GetParam().tiles));
+  const TernaryOptions options{.i2s_layout = GetParam().layout, .tiles = &tiles};
   int checked = 0;
   for (const auto& entry : reference()["files"]) {
     if (entry["file"] != GetParam().file) continue;
@@ -112,7 +116,7 @@ TEST_P(TernaryFile, decodes_exactly) {
       ASSERT_NE(tensor, nullptr);
       EXPECT_EQ(tensor->type->name, entry["format"].get<std::string>());
       EXPECT_EQ(tensor->bytes, expected["bytes"].get<uint64_t>());
-      check_tensor(*tensor, expected, {GetParam().layout});
+      check_tensor(*tensor, expected, options);
       ++checked;
     }
   }
@@ -125,7 +129,10 @@ INSTANTIATE_TEST_SUITE_P(Gguf, TernaryFile,
                                          FormatFile{"I2_S.sequential.gguf", 8, I2sLayout::kSequential},
                                          FormatFile{"TQ1_0.gguf", 4}, FormatFile{"TQ2_0.gguf", 4}, FormatFile{"Q2_0.gguf", 8},
                                          FormatFile{"IQ1_BN.gguf", 9}, FormatFile{"IQ2_BN.gguf", 9},
-                                         FormatFile{"IQ2_BN_R4.gguf", 7}),
+                                         FormatFile{"IQ2_BN_R4.gguf", 7},
+                                         FormatFile{"TL1.gguf", 5, I2sLayout::kX86, "kernel_config.TL1.ini"},
+                                         FormatFile{"TL2.gguf", 5, I2sLayout::kX86, "kernel_config.TL2.ini"},
+                                         FormatFile{"TL2.id42.gguf", 2, I2sLayout::kX86, "kernel_config.TL2.ini"}),
                          [](const auto& test) {
                            std::string name = test.param.file;
                            for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
@@ -289,9 +296,8 @@ TEST(TernaryFormats, ranges_and_types_that_do_not_exist_are_errors) {
   EXPECT_NE(error_of([&] { decode_rows(made.tensor, 0, 1, trits); }).find("beyond the end"), std::string::npos);
   Made floats(Type::kF16, 128, 1);
   EXPECT_NE(error_of([&] { decode_rows(floats.tensor, 0, 1, trits); }).find("not a ternary type"), std::string::npos);
-  const File tl2(test::data_path("formats/TL2.gguf"));
-  EXPECT_NE(error_of([&] { row_scales(tl2.tensors()[0], 0, 1, &scale); }).find("tile parameters"), std::string::npos);
-  EXPECT_EQ(ternary_scale_kind(*tl2.tensors()[0].type), std::nullopt);
+  EXPECT_EQ(ternary_scale_kind(type_info(Type::kTL2)), ScaleKind::kTensor);
+  EXPECT_EQ(ternary_scale_kind(type_info(Type::kQ4_0)), std::nullopt);
   EXPECT_EQ(ternary_scale_kind(type_info(Type::kTQ1_0)), ScaleKind::kBlock);
   EXPECT_EQ(ternary_scale_kind(type_info(Type::kIQ2_BN_R4)), ScaleKind::kRow);
   EXPECT_EQ(ternary_scale_kind(type_info(Type::kI2_S)), ScaleKind::kTensor);

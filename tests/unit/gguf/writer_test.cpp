@@ -2,7 +2,9 @@
 #include "gguf/writer.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <numeric>
 
 #include "gguf/reader.h"
@@ -151,18 +153,66 @@ TEST(GgufWriter, wrong_use_is_an_error) {
 }
 
 TEST(GgufWriter, a_full_disk_is_reported) {
-  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full on this system";
   const TempFolder folder;
-  std::filesystem::create_symlink("/dev/full", folder / "model.gguf.partial");
-  Writer writer(folder / "model.gguf");
-  writer.add_tensor("t", Type::kF32, {4});
-  const float four[4] = {};
-  const auto write_all = [&] {
-    writer.write(four, 16);
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{4096, before.rlim_max};
+  ::signal(SIGXFSZ, SIG_IGN);  // the write fails instead
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  {
+    Writer writer(folder / "model.gguf");
+    writer.add_tensor("t", Type::kF32, {4096});
+    const std::vector<float> values(4096);
+    const auto write_all = [&] {
+      writer.write(values.data(), 4 * values.size());
+      writer.finish();
+    };
+    EXPECT_NE(error_of(write_all, ErrorKind::kFailure).find("File too large"), std::string::npos);
+  }
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  ::signal(SIGXFSZ, SIG_DFL);
+  EXPECT_TRUE(folder.empty());
+}
+
+TEST(GgufWriter, bytes_may_come_in_any_order) {
+  const TempFolder folder;
+  const float values[] = {1, 2, 3, 4, 5, 6, 7, 8};
+  {
+    Writer writer(folder / "model.gguf");
+    writer.add_tensor("a", Type::kF32, {8});
+    writer.add_tensor("b", Type::kF32, {4});
+    writer.write_at(16, values + 4, 16);
+    EXPECT_NE(error_of([&] { writer.write_at(30, values, 4); }, ErrorKind::kFailure).find("not in tensor 'a'"),
+              std::string::npos);
+    writer.write_at(0, values, 16);
+    writer.write(values, 16);
+    writer.complete();
+    EXPECT_FALSE(std::filesystem::exists(folder / "model.gguf"));
+    EXPECT_EQ(File(writer.partial_path()).tensors().size(), 2u) << "it can be read before it has its name";
+    writer.publish();
+  }
+  const File file(folder / "model.gguf");
+  EXPECT_EQ(std::memcmp(file.find_tensor("a")->data, values, 32), 0);
+  EXPECT_EQ(std::memcmp(file.find_tensor("b")->data, values, 16), 0);
+}
+
+TEST(GgufWriter, copied_keys_are_the_same_bytes) {
+  const TempFolder folder;
+  const File from(test::data_path("container/keys.gguf"));
+  {
+    Writer writer(folder / "copy.gguf", from.alignment());
+    for (const KeyValue& entry : from.keys()) writer.add_copy(entry);
     writer.finish();
-  };
-  EXPECT_NE(error_of(write_all, ErrorKind::kFailure).find("No space left"), std::string::npos);
-  EXPECT_FALSE(std::filesystem::exists(folder / "model.gguf"));
+  }
+  const File copy(folder / "copy.gguf");
+  ASSERT_EQ(copy.keys().size(), from.keys().size());
+  for (size_t i = 0; i < copy.keys().size(); ++i) {
+    const KeyValue &a = from.keys()[i], &b = copy.keys()[i];
+    EXPECT_EQ(a.key, b.key);
+    EXPECT_EQ(a.type, b.type);
+    EXPECT_EQ(a.element_type, b.element_type);
+    EXPECT_EQ(std::string(a.data, a.data + a.bytes), std::string(b.data, b.data + b.bytes)) << a.key;
+  }
 }
 
 }  // namespace
