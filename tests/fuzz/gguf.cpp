@@ -31,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const bitnet::gguf::File file("file", bytes);
     attempt([&] { bitnet::Tokenizer::from_gguf(file).encode("Any text, 123 \xFF <|eot_id|>", {.parse_special = true}); });
     const bitnet::model::Config config = bitnet::model::read_config(file);
-    bitnet::model::read_weights(file, config, true);
+    bitnet::model::read_weights(file, config, {.check_tensors = true});
   });
   return 0;
 }
