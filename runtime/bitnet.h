@@ -20,6 +20,7 @@
 #include "base/error.h"               // Error, printable()
 #include "base/log.h"                 // lines on stderr
 #include "chat/choose_template.h"     // the chat template of a model
+#include "engine/batch.h"             // several texts at once
 #include "engine/engine_thread.h"     // whether a backend hangs for ever
 #include "engine/generate.h"          // prompt in, text out
 #include "engine/session.h"           // a sequence on a backend, with fallback

@@ -20,6 +20,7 @@ using Stage = engine::Session::Stage;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 constexpr uint32_t kWarmUpSteps = 8;
+constexpr uint32_t kApart = 31;  // between the tokens of two sequences
 
 // What the ceilings allow for a step, summed over steps; both parts apart to see which is the larger.
 class Bound {
@@ -59,6 +60,7 @@ class Measurement {
     resets_ = reset_peak_memory();
     open(registry, order);
     append(0, test_.depth, Stage::kPrefill, nullptr);
+    for (uint32_t s = 1; s < test_.parallel; ++s) open_further(s);
     if (setup_.warm_up) warm_up();
     for (uint32_t i = 0; i < setup_.repetitions; ++i) {
       note_memory();
@@ -96,6 +98,16 @@ class Measurement {
     row_.pack_seconds = session_->times().pack;
   }
 
+  // Sequence s has the tokens of the first one, s * kApart places on.
+  int32_t token_of(uint32_t s, uint32_t at) const { return tokens_[(at + size_t{s} * kApart) % tokens_.size()]; }
+
+  void open_further(uint32_t s) {
+    further_.push_back(session_->another());
+    std::vector<int32_t> before;
+    for (uint32_t at = 0; at < test_.depth; ++at) before.push_back(token_of(s, at));
+    further_.back()->append(before, test_.depth, nullptr, Stage::kPrefill);
+  }
+
   // Tokens [first, last) in calls of at most setup.batch; logits of the last one, null: none.
   void append(uint32_t first, uint32_t last, Stage stage, float* logits) {
     const std::span all(tokens_);
@@ -110,15 +122,43 @@ class Measurement {
   // As bitnet-run generates, with its default top 40, so that a screened head is used where it would be; but what was sampled
   // is forgotten, and the next token is again a fixed one.
   void step(uint32_t at) {
+    const bn_sampler sampler = usual_sampler();
+    if (test_.parallel > 1) return step_of_all(at, sampler);
+    session_->append(std::span(tokens_).subspan(at, 1), 1, nullptr, Stage::kDecode);
+    session_->decode(sampler, {1, 1});
+    session_->truncate(at + 1);
+  }
+
+  void step_of_all(uint32_t at, const bn_sampler& sampler) {
+    std::vector<int32_t> next;
+    std::vector<engine::Session::Item> items(test_.parallel);
+    for (uint32_t s = 0; s < test_.parallel; ++s) next.push_back(token_of(s, at));
+    for (uint32_t s = 0; s < test_.parallel; ++s) {
+      items[s].session = session_of(s);
+      items[s].tokens = std::span(next).subspan(s, 1);
+      items[s].sampler = &sampler;
+    }
+    engine::Session::step(items);
+    for (const engine::Session::Item& item : items) {
+      if (item.waits) fail(ErrorKind::kNoBackend, "backend {} holds one sequence at a time", row_.backend);
+      item.session->truncate(at + 1);
+    }
+  }
+
+  engine::Session* session_of(uint32_t s) const { return s == 0 ? session_.get() : further_[s - 1].get(); }
+
+  void forget_behind(uint32_t n) {
+    for (uint32_t s = 0; s < test_.parallel; ++s) session_of(s)->truncate(n);
+  }
+
+  bn_sampler usual_sampler() const {
     bn_sampler sampler{};
     sampler.struct_size = sizeof sampler;
     sampler.top_k = std::min(40u, model_.config.arch.n_vocab);
     sampler.temperature = 0.8f;
     sampler.top_p = 0.95f;
     sampler.min_p = 0.05f;
-    session_->append(std::span(tokens_).subspan(at, 1), 1, nullptr, Stage::kDecode);
-    session_->decode(sampler, {1, 1});
-    session_->truncate(at + 1);
+    return sampler;
   }
 
   // Pages of the file, threads, clock rates.
@@ -126,7 +166,7 @@ class Measurement {
     const uint32_t begin = test_.depth + test_.prompt;
     append(test_.depth, begin, Stage::kPrefill, logits_.data());
     for (uint32_t i = 0; i < std::min(test_.generate, kWarmUpSteps); ++i) step(begin + i);
-    session_->truncate(test_.depth);
+    forget_behind(test_.depth);
   }
 
   void repeat() {
@@ -148,7 +188,7 @@ class Measurement {
       session_->last_logits(logits_.data());
     }
     note_logits();
-    session_->truncate(test_.depth);
+    forget_behind(test_.depth);
   }
 
   void note_logits() {
@@ -170,9 +210,10 @@ class Measurement {
   const Setup& setup_;
   const Test& test_;
   Row& row_;
-  const std::vector<int32_t> tokens_;  // depth, prompt, single ones
-  std::vector<float> logits_;          // [n_vocab]
-  std::unique_ptr<engine::Session> session_;
+  const std::vector<int32_t> tokens_;                      // depth, prompt, single ones
+  std::vector<float> logits_;                              // [n_vocab]
+  std::unique_ptr<engine::Session> session_;               // the first sequence
+  std::vector<std::unique_ptr<engine::Session>> further_;  // of a test in parallel
   bool resets_ = false, probed_ = false;
 };
 
@@ -188,8 +229,10 @@ void judge(const Workload& workload, uint64_t cache_bytes, Row& row) {
       bound.add(step_work(workload, at, n, at + n == begin ? static_cast<double>(workload.head_bytes) : 0.0));
     }
   }
-  const double head_bytes = head_bytes_read(workload, row.matrices.head);
-  for (uint32_t i = 0; i < test.generate; ++i) bound.add(step_work(workload, begin + i, 1, head_bytes));
+  const double head_bytes = head_bytes_read(workload, row.matrices.head, test.parallel);
+  for (uint32_t i = 0; i < test.generate; ++i) {
+    bound.add(step_work(workload, begin + i, 1, head_bytes, test.parallel));
+  }
   row.work = bound.work();
   if (row.mock) {
     row.no_bound = "a mock";
@@ -218,6 +261,7 @@ std::string Test::name() const {
   std::string text;
   if (prompt > 0) text = fmt::format("pp{}", prompt);
   if (generate > 0) text += fmt::format("{}tg{}", text.empty() ? "" : "+", generate);
+  if (parallel > 1) text += fmt::format(" x {}", parallel);
   if (depth > 0) text += fmt::format(" @ d{}", depth);
   return text;
 }

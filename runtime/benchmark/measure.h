@@ -18,12 +18,13 @@
 
 namespace bitnet::benchmark {
 
-// Tokens: a prompt at once, then single ones, behind `depth` tokens that are there already.
+// Tokens: a prompt at once, then single ones, behind `depth` tokens that are there already. In parallel: so many sequences,
+// each with these tokens and a step together; only without a prompt.
 struct Test {
-  uint32_t prompt = 0, generate = 0, depth = 0;
+  uint32_t prompt = 0, generate = 0, depth = 0, parallel = 1;
 
-  std::string name() const;  // "pp512", "tg128", "pp512+tg128", "tg128 @ d4000"
-  uint32_t tokens() const { return prompt + generate; }
+  std::string name() const;  // "pp512", "tg128", "pp512+tg128", "tg128 x 4", "tg128 @ d4000"
+  uint32_t tokens() const { return (prompt + generate) * parallel; }  // of all sequences
 };
 
 struct Setup {

@@ -61,6 +61,7 @@ json setup_json(const Results& results, const Row& row) {
           {"n_prompt", row.test.prompt},
           {"n_gen", row.test.generate},
           {"n_depth", row.test.depth},
+          {"n_parallel", row.test.parallel},
           {"test_time", results.time},
           {"measured", row.not_measured.empty()},
           {"reason", known(row.not_measured)}};

@@ -61,7 +61,8 @@ std::vector<std::string> measured_cells(const Row& row) {
   const double seconds = median(row.seconds);
   std::vector<double> steps;
   for (const auto& repetition : row.steps) steps.insert(steps.end(), repetition.begin(), repetition.end());
-  return {fmt::format("{:.2f} ± {:.2f}", mean(rates), deviation(rates)),
+  const std::string each = row.test.parallel > 1 ? fmt::format(", {:.2f} each", mean(rates) / row.test.parallel) : "";
+  return {fmt::format("{:.2f} ± {:.2f}{}", mean(rates), deviation(rates), each),
           row.first_token.empty() ? "" : fmt::format("{:.4f} s", median(row.first_token)),
           steps.empty() ? "" : fmt::format("{:.2f} / {:.2f}", 1e3 * quantile(steps, 0.5), 1e3 * quantile(steps, 0.95)),
           fmt::format("{:.1f}", 1e-9 * row.work.bytes / seconds),
@@ -101,7 +102,8 @@ constexpr const char* kCsv[] = {
     "n_gen",          "n_depth",      "test_time",    "avg_ns",        "stddev_ns",       "avg_ts",      "stddev_ts",
     "test",           "provider",     "measured",     "reason",        "median_ts",       "min_ts",      "max_ts",
     "first_token_ns", "step_p50_ns",  "step_p95_ns",  "gb_per_second", "gmac_per_second", "ceiling",     "ceiling_share",
-    "ceiling_ts",     "load_seconds", "pack_seconds", "peak_rss",      "kv_cache",        "logits_hash", "backend_version"};
+    "ceiling_ts",     "load_seconds", "pack_seconds", "peak_rss",      "kv_cache",        "logits_hash", "backend_version",
+    "n_parallel"};
 
 std::string csv_field(const json& value) {
   if (value.is_null()) return {};

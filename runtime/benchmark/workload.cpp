@@ -21,16 +21,16 @@ Workload count_workload(const model::Model& model, uint32_t kv_dtype) {
   return w;
 }
 
-double head_bytes_read(const Workload& w, const model::HeadUse& use) {
+double head_bytes_read(const Workload& w, const model::HeadUse& use, uint32_t n_sequences) {
   const auto tokens = static_cast<double>(use.screened + use.fell_back);
   if (tokens == 0) return static_cast<double>(w.head_bytes);
   const auto extra = static_cast<double>(use.candidates * w.head_row_bytes + use.fell_back * w.head_bytes);
-  return static_cast<double>(use.screen_bytes) + extra / tokens;
+  return static_cast<double>(use.screen_bytes) + n_sequences * extra / tokens;
 }
 
-Work step_work(const Workload& w, uint64_t position, uint64_t n, double head_bytes) {
-  return {static_cast<double>(w.matrix_bytes + (position + n) * w.kv_position_bytes) + head_bytes,
-          static_cast<double>(n) * static_cast<double>(w.matrix_macs)};
+Work step_work(const Workload& w, uint64_t position, uint64_t n, double head_bytes, uint64_t n_sequences) {
+  return {static_cast<double>(w.matrix_bytes + n_sequences * (position + n) * w.kv_position_bytes) + head_bytes,
+          static_cast<double>(n_sequences * n) * static_cast<double>(w.matrix_macs)};
 }
 
 }  // namespace bitnet::benchmark

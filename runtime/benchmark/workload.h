@@ -28,12 +28,13 @@ struct Work {
   double bytes = 0, macs = 0;
 };
 
-// Bytes of the head that a token reads on average: as stored, or the int8 copy with its scales and coefficients, the rows
-// computed exactly, and the stored head where it had to be used instead.
-double head_bytes_read(const Workload& w, const model::HeadUse& use);
+// Bytes of the head that a step for one token each of n sequences reads on average: as stored, or the int8 copy with its scales
+// and coefficients once, for each the rows computed exactly, and the stored head where it had to be used instead.
+double head_bytes_read(const Workload& w, const model::HeadUse& use, uint32_t n_sequences = 1);
 
 // One step that sends n tokens through the layers, the first at `position` (0 is the first of the sequence). Read are, once,
-// all matrices and the keys and values of all positions up to the last; and head_bytes of the head.
-Work step_work(const Workload& w, uint64_t position, uint64_t n, double head_bytes);
+// all matrices and the keys and values of all positions up to the last; and head_bytes of the head. With several sequences each
+// of them sends n tokens and has keys and values of its own; the matrices are read for all.
+Work step_work(const Workload& w, uint64_t position, uint64_t n, double head_bytes, uint64_t n_sequences = 1);
 
 }  // namespace bitnet::benchmark

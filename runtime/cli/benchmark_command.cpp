@@ -81,7 +81,9 @@ std::vector<Test> list_tests(const BenchmarkOptions& o) {
       if (n > 0) tests.push_back({n, 0, depth});
     }
     for (const uint32_t n : o.n_gen) {
-      if (n > 0) tests.push_back({0, n, depth});
+      for (const uint32_t parallel : o.n_parallel) {
+        if (n > 0) tests.push_back({0, n, depth, parallel});
+      }
     }
     for (const PromptAndGenerate& pair : o.prompt_gen) tests.push_back({pair.prompt, pair.generate, depth});
   }

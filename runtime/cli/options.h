@@ -31,11 +31,11 @@ struct Setting {
   std::string origin;  // "-n", "BITNET_SEED", the path of a file; empty for a default
 };
 
-enum class PromptFrom { kNone, kText, kFile, kStdin, kIds };
+enum class PromptFrom { kNone, kText, kFile, kStdin, kIds, kLines };
 
 struct Prompt {
   PromptFrom from = PromptFrom::kNone;
-  std::string text;          // kText: the text, any bytes; kFile: the path
+  std::string text;          // kText: the text, any bytes; kFile, kLines: the path; kLines: "-" is standard input
   std::vector<int32_t> ids;  // kIds: each >= 0, not checked against a vocabulary
 };
 
@@ -139,6 +139,7 @@ struct RunOptions {
   std::optional<std::string> tokenizer;  // a file or folder in place of the model's own
   Prompt prompt;                         // kNone with list_backends, list_devices and where a conversation may be meant
   ChatOptions chat;
+  uint32_t parallel = 1;              // prompts of kLines answered at once
   int64_t n_predict = 0;              // -1: until the text ends or the context is full
   bool n_predict_is_default = false;  // stopping at the default limit is noted
   int ctx_size = 0;                   // tokens; 0: from the model
@@ -196,6 +197,7 @@ struct BenchmarkOptions {
   std::optional<std::string> model;
   std::vector<uint32_t> n_prompt, n_gen, n_depth;  // tokens; a prompt or n_gen of 0: no such test
   std::vector<PromptAndGenerate> prompt_gen;       // may be empty
+  std::vector<uint32_t> n_parallel;                // sequences that generate at once
   std::vector<uint32_t> threads;                   // 0: usable physical cores
   std::vector<uint32_t> batch_size, ubatch_size;   // tokens, >= 1
   std::vector<KvType> kv_type;
@@ -311,8 +313,8 @@ ParsedCommand parse_command_line(int argc, const char* const* argv, const Enviro
 // Every effective value and its source: lines "name = value  # source", or with --json one object.
 std::string print_config(const ParsedCommand& parsed);
 
-// The prompt's bytes: the text itself, a file, or standard input to its end. NUL is an ordinary byte. Not for kNone, kIds.
-// Errors  kUsage: missing, a folder, unreadable, more than kMaxPromptBytes, UTF-16 with a byte order mark.
+// The prompt's bytes: the text itself, a file, or standard input to its end. NUL is an ordinary byte. Not for kNone, kIds,
+// kLines. Errors  kUsage: missing, a folder, unreadable, more than kMaxPromptBytes, UTF-16 with a byte order mark.
 inline constexpr size_t kMaxPromptBytes = size_t{64} << 20;
 std::string read_prompt(const Prompt& prompt);
 

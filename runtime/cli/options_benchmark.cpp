@@ -12,6 +12,7 @@ constexpr size_t kMaxCounts = 64;
 constexpr uint32_t kMaxTokens = 1u << 24;
 constexpr uint32_t kMaxThreads = 1024;
 constexpr uint32_t kMaxBatch = 1048576;
+constexpr uint32_t kMaxParallel = 256;
 
 // A list of numbers and ranges, "1,2,4", "1-8", "1-8+2", "1-8*2", of an option.
 class CountList {
@@ -131,6 +132,7 @@ BenchmarkOptions benchmark_options(const Settings& settings, std::span<const std
   out.n_prompt = counts_of(settings, "n-prompt", 0, kMaxTokens);
   out.n_gen = counts_of(settings, "n-gen", 0, kMaxTokens);
   out.n_depth = counts_of(settings, "n-depth", 0, kMaxTokens);
+  out.n_parallel = counts_of(settings, "n-parallel", 1, kMaxParallel);
   out.prompt_gen = prompt_gen_of(settings);
   out.threads = counts_of(settings, "threads", 0, kMaxThreads);
   out.batch_size = counts_of(settings, "batch-size", 1, kMaxBatch);

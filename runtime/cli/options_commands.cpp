@@ -51,6 +51,7 @@ Prompt prompt_of(const Settings& settings, std::string_view name) {
     out.ids = read_ids(settings.where(name), settings.text(name));
     return out;
   }
+  if (name == "prompts") return {PromptFrom::kLines, settings.path(name), {}};
   out.text = name == "file" ? settings.path(name) : settings.text(name);
   out.from = name == "file" ? PromptFrom::kFile : PromptFrom::kText;
   if (out.text == "-") out = {PromptFrom::kStdin, {}, {}};
@@ -190,6 +191,24 @@ void fill_context_shift(const Settings& settings, RunOptions& out) {
   }
 }
 
+// What cannot be together with many prompts.
+void fill_parallel(const Settings& settings, RunOptions& out) {
+  out.parallel = static_cast<uint32_t>(settings.integer("parallel"));
+  if (out.prompt.from != PromptFrom::kLines) {
+    if (settings.of("parallel").source != Source::kFlag) return;
+    fail(ErrorKind::kUsage, "{} has no effect without --prompts", settings.where("parallel"));
+  }
+  if (!out.logits_out.empty()) {
+    fail(ErrorKind::kUsage, "{} is for one prompt; with --prompts the JSON lines have the hash of each one's last logits",
+         settings.where("logits-out"));
+  }
+  if (out.compute.draft_max != 0 && settings.of("speculate").source == Source::kFlag) {
+    fail(ErrorKind::kUsage, "{} is for one prompt: guesses are not used where several are answered at once",
+         settings.where("speculate"));
+  }
+  out.compute.draft_min = out.compute.draft_max = 0;
+}
+
 // Which backends may run.
 ComputeOptions choice_options(const Settings& settings, ParsedCommand& parsed) {
   ComputeOptions out;
@@ -217,7 +236,7 @@ ComputeOptions compute_options(const Settings& settings, const Environment& envi
 
 RunOptions run_options(const Settings& settings, std::span<const std::string> words, CalledAs name,
                        const Environment& environment, ParsedCommand& parsed) {
-  constexpr std::string_view kSources[] = {"prompt", "file", "prompt-ids"};
+  constexpr std::string_view kSources[] = {"prompt", "file", "prompts", "prompt-ids"};
   RunOptions out;
   out.infer = name == CalledAs::kInfer;
   out.model = model_of(settings);
@@ -235,6 +254,7 @@ RunOptions run_options(const Settings& settings, std::span<const std::string> wo
   out.formats = format_options(settings);
   out.compute = compute_options(settings, environment, parsed);
   fill_speculation(settings, out.compute);
+  fill_parallel(settings, out);
   out.sampling = sampling_options(settings);
   out.output = output_options(settings);
   out.output.progress = progress_of(settings.choice("progress"));

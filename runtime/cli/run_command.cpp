@@ -1,4 +1,4 @@
-// cli/run_command.cpp - "bitnet-run -p TEXT": one prompt, one answer.
+// cli/run_command.cpp - "bitnet-run -p TEXT": one prompt, one answer; with --prompts many (many_prompts.h).
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -8,6 +8,7 @@
 #include "cli/conversation_loop.h"
 #include "cli/json_text.h"
 #include "cli/logits_file.h"
+#include "cli/many_prompts.h"
 #include "cli/opened_model.h"
 #include "cli/progress.h"
 #include "cli/run_report.h"
@@ -58,7 +59,9 @@ class Run {
                                                            : engine::FinishReason::kError;
       if (wrote_text_) write_stdout("\n");
       if (e.kind() == ErrorKind::kInterrupted && talks_) return code;
-      if (e.kind() == ErrorKind::kInterrupted) {
+      if (e.kind() == ErrorKind::kInterrupted && many()) {
+        log(LogLevel::kNotice, "stopped; texts that were not finished are cut");
+      } else if (e.kind() == ErrorKind::kInterrupted) {
         log(LogLevel::kNotice, "stopped after {} tokens", result_.tokens.size());
       } else {
         log(LogLevel::kError, "{}", e.what());
@@ -69,17 +72,21 @@ class Run {
       report_.fallbacks.insert(report_.fallbacks.end(), session_->fallbacks().begin(), session_->fallbacks().end());
     }
     if (talks_) return code;  // each turn has been reported
+    if (many()) return code;
     if (o_.output.json && (code == 0 || session_)) write_stdout(run_report_json(report_) + "\n");
     if (code == 0 && log_level() >= LogLevel::kInfo) log(LogLevel::kInfo, "{}", run_summary(report_));
     return code;
   }
 
  private:
+  bool many() const { return o_.prompt.from == PromptFrom::kLines; }
+
   // Opens the model, encodes the prompt, finds backends and loads the first that takes the model.
   void prepare() {
     report_.before_load = process_memory();
-    const bool is_text = o_.prompt.from != PromptFrom::kIds && o_.prompt.from != PromptFrom::kNone;
+    const bool is_text = o_.prompt.from != PromptFrom::kIds && o_.prompt.from != PromptFrom::kNone && !many();
     const std::string text = is_text ? read_prompt(o_.prompt) : std::string();
+    if (many()) lines_ = read_prompt_lines(o_.prompt);
 
     opened_ =
         std::make_unique<OpenedModel>(o_.model, o_.formats, o_.compute, o_.check_tensors, o_.strict_tokenizers, o_.tokenizer);
@@ -92,15 +99,17 @@ class Run {
 
     const uint32_t n_ctx = opened_->context_size(o_.ctx_size);
     const auto stage = Clock::now();
+    const EncodeOptions encode{.add_special = true, .parse_special = false, .max_tokens = static_cast<size_t>(n_ctx) + 1};
     if (o_.prompt.from == PromptFrom::kIds) {
       prompt_ = o_.prompt.ids;
+    } else if (many()) {
+      encode_lines(encode, n_ctx);
     } else if (talks_) {
       if (is_text) first_message_ = text;
     } else if (template_) {
       prompt_ = template_->encode(template_->render(one_question(text)), static_cast<size_t>(n_ctx) + 1);
     } else {
-      prompt_ = opened_->tokenizer().encode(
-          text, {.add_special = true, .parse_special = false, .max_tokens = static_cast<size_t>(n_ctx) + 1});
+      prompt_ = opened_->tokenizer().encode(text, encode);
     }
     report_.tokenization = seconds_since(stage);
     if (prompt_.size() > n_ctx) {
@@ -113,6 +122,18 @@ class Run {
     report_.warnings = opened_->warnings();
     report_.fallbacks = opened_->left_out();
     load_session(std::move(order), n_ctx);
+  }
+
+  void encode_lines(const EncodeOptions& options, uint32_t n_ctx) {
+    for (PromptLine& line : lines_) {
+      line.ids = opened_->tokenizer().encode(line.text, options);
+      if (line.ids.size() <= n_ctx) continue;
+      fail(ErrorKind::kUsage,
+           "the prompt of line {} has more than {} tokens, which is what the context holds; raise -c or shorten the prompt",
+           line.line, n_ctx);
+    }
+    const auto longest = [](const PromptLine& a, const PromptLine& b) { return a.ids.size() < b.ids.size(); };
+    prompt_ = std::max_element(lines_.begin(), lines_.end(), longest)->ids;  // what a backend must have room for
   }
 
   void load_session(backend::Order order, uint32_t n_ctx) {
@@ -189,6 +210,8 @@ class Run {
     g.want_last_logits = o_.output.json || log_level() >= LogLevel::kInfo;
     report_.seed = g.sampler.seed;
     report_.result = &result_;
+    if (session_->is_mock()) tell_mock();
+    if (many()) return answer_many(g);
     ProgressLine progress(o_.output.progress, "prompt", "tokens");
     g.on_prefill = [&](uint32_t done, uint32_t total) { progress.update(done, total); };
     if (!o_.output.json) {
@@ -199,7 +222,6 @@ class Run {
         write_stdout(text);
       };
     }
-    if (session_->is_mock()) tell_mock();
     std::unique_ptr<LogitsFile> logits;
     if (!o_.logits_out.empty()) {
       logits = std::make_unique<LogitsFile>(o_.logits_out, session_->n_vocab());
@@ -210,6 +232,25 @@ class Run {
     if (wrote_text_) write_stdout("\n");
     if (logits) logits->finish();
     return tell_end();
+  }
+
+  int answer_many(const engine::GenerateOptions& how) {
+    ManyAnswers answers(report_, opened_->tokenizer(), std::move(lines_), how, o_.parallel, o_.output.json);
+    answers.run();
+    log(LogLevel::kInfo, "{}", answers.summary());
+    if (const size_t n = answers.count_full(); n != 0) {
+      log(LogLevel::kNotice, "{} of the texts stopped because their context of {} tokens is full; --context-shift goes on", n,
+          session_->n_ctx());
+    }
+    if (const size_t n = answers.count(engine::FinishReason::kTime); n != 0) {
+      log(LogLevel::kNotice, "{} of the texts stopped at the time limit of {} s", n, *o_.compute.time_limit);
+      return static_cast<int>(ErrorKind::kTimeLimit);
+    }
+    const size_t n = answers.count(engine::FinishReason::kLength) - answers.count_full();
+    if (n != 0 && o_.n_predict_is_default) {
+      log(LogLevel::kNotice, "{} of the texts stopped at the default limit of {} tokens; -n N changes it", n, o_.n_predict);
+    }
+    return 0;
   }
 
   int tell_end() {
@@ -238,6 +279,7 @@ class Run {
   std::unique_ptr<chat::ChatTemplate> template_;  // null: the prompt is taken as it is
   bool talks_ = false;                            // a conversation, not one prompt
   std::optional<std::string> first_message_;
+  std::vector<PromptLine> lines_;  // of --prompts
   engine::GenerateResult result_;
   RunReport report_;
   bool wrote_text_ = false;

@@ -130,12 +130,7 @@ std::string speculation_summary(const RunReport& r) {
                      n.drafted, n.batches, n.steps, tokens);
 }
 
-}  // namespace
-
-std::string run_report_json(const RunReport& r) {
-  const engine::GenerateResult none;
-  const engine::GenerateResult& result = r.result ? *r.result : none;
-  const bool mock = r.session != nullptr && r.session->used_mock();
+json fallbacks_json(const RunReport& r) {
   json fallbacks = json::array();
   for (const engine::Fallback& f : r.fallbacks) {
     fallbacks.push_back({{"from", f.from},
@@ -144,19 +139,46 @@ std::string run_report_json(const RunReport& r) {
                          {"reason", f.reason},
                          {"at_token", f.at_token}});
   }
+  return fallbacks;
+}
+
+// What the run of one prompt and the answers to many have in common.
+json answer_fields(const RunReport& r, const engine::GenerateResult& result) {
+  const bool mock = r.session != nullptr && r.session->used_mock();
+  return {{"schema", 1},
+          {"text", result.text},
+          {"tokens", result.tokens},
+          {"finish_reason", engine::finish_reason_name(result.finish)},
+          {"usage", {{"prompt_tokens", result.prompt_tokens}, {"completion_tokens", result.tokens.size()}}},
+          {"seed", r.seed},
+          {"provider", mock ? "mock" : "real"},
+          {"mock", mock},
+          {"backend", backend_json(r)},
+          {"fallback", fallbacks_json(r)},
+          {"context_shifts", shifts_json(result)},
+          {"logits_hash", result.last_logits.empty() ? json(nullptr) : json(logits_hash(result))}};
+}
+
+}  // namespace
+
+std::string answer_json(const RunReport& r, uint64_t number, uint64_t line) {
+  json j = answer_fields(r, *r.result);
+  j["number"] = number;
+  j["line"] = line;
+  j["timing"] = {{"prefill", json_number(r.result->prefill)},
+                 {"first_token", json_number(r.result->first_token)},
+                 {"decode", json_number(r.result->decode)}};
+  if (!r.error.empty()) j["error"] = r.error;
+  return json_text(j);
+}
+
+std::string run_report_json(const RunReport& r) {
+  const engine::GenerateResult none;
+  const engine::GenerateResult& result = r.result ? *r.result : none;
   const ProcessMemory now = process_memory();
-  json j = {
-      {"schema", 1},
-      {"text", result.text},
-      {"tokens", result.tokens},
-      {"finish_reason", engine::finish_reason_name(result.finish)},
-      {"usage", {{"prompt_tokens", result.prompt_tokens}, {"completion_tokens", result.tokens.size()}}},
-      {"seed", r.seed},
-      {"provider", mock ? "mock" : "real"},
-      {"mock", mock},
-      {"backend", backend_json(r)},
+  json j = answer_fields(r, result);
+  j.update({
       {"head", head_json(r)},
-      {"fallback", fallbacks},
       {"model", r.model ? model_json(*r.model) : json(nullptr)},
       {"timing", timing_json(r, result)},
       {"throughput",
@@ -165,16 +187,14 @@ std::string run_report_json(const RunReport& r) {
         {"total_tokens_per_sec", json_number(rate(static_cast<double>(result.prompt_tokens + result.tokens.size()), r.total))},
         {"decode_steps", result.decode_steps}}},
       {"speculation", speculation_json(r, result)},
-      {"context_shifts", shifts_json(result)},
       {"memory",
        {{"rss_before_load", or_null(r.before_load.rss)},
         {"rss", or_null(now.rss)},
         {"peak_rss", or_null(now.peak_rss)},
         {"kv_cache", r.session && r.session->has_engine() ? json(r.session->kv_bytes()) : json(nullptr)},
         {"device", nullptr}}},
-      {"logits_hash", result.last_logits.empty() ? json(nullptr) : json(logits_hash(result))},
       {"warnings", r.warnings},
-  };
+  });
   if (!r.error.empty()) j["error"] = r.error;
   return json_text(j);
 }

@@ -25,6 +25,9 @@ struct RunReport {
   std::string error;  // message of the error the run ended with, empty: none
 };
 
+// One of the answers to several prompts, by its number and its line in the file, both from 1. Of the report only what is said
+// there about session, result, fallbacks, seed, threads and error.
+std::string answer_json(const RunReport& report, uint64_t number, uint64_t line);
 // Hashes the model file, which takes about a second for a gigabyte.
 std::string run_report_json(const RunReport& report);
 // A few lines for --verbose.

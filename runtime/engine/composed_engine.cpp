@@ -52,6 +52,10 @@ class HiddenRows {
   bn::kit::Pooler pooler_;
 };
 
+bool wants_logits(const Output* output) {
+  return output != nullptr && (output->logits != nullptr || output->top_k != 0 || output->z != nullptr);
+}
+
 model::BackendWeights prepare(const model::Model& model, backend::Ops& ops, store::PrepackCache* cache, Pulse& pulse) {
   ops.begin(0, &pulse);
   return model::prepare_weights(model.weights, ops, cache, &model.file);
@@ -75,65 +79,112 @@ LoadCaches::LoadCaches(bool use, const std::string& model_path, const backend::P
   }
 }
 
-ComposedEngine::ComposedEngine(backend::OpenDevice device, const model::Model& model, ThreadTeam& team,
-                               const EngineOptions& options, LoadCaches caches, Pulse& pulse)
-    : Engine(options.n_ctx, model.config.arch),
-      arch_(model.config.arch),
-      device_(std::move(device)),
-      ops_(device_.kernels(), device_.handle(), team),
-      weights_(timed(info_.pack_seconds, [&] { return prepare(model, ops_, caches.weights(), pulse); })),
-      head_(timed(info_.pack_seconds, [&] { return screened(model, options.head, ops_, caches.head()); })),
-      graph_(model.config, model.weights, weights_, ops_, options.n_ctx, options.max_batch, head_.get()),
-      kv_(model.config.arch, options.kv_dtype) {
-  info_.n_native = weights_.n_native;
-  info_.n_packed = weights_.n_packed;
-  info_.n_converted = weights_.n_converted;
-  info_.n_cached = weights_.n_cached;
-  info_.weight_bytes_owned = weights_.bytes_owned;
-  info_.head = graph_.head_use();
+ComposedModel::ComposedModel(backend::OpenDevice opened, const model::Model& model, ThreadTeam& team,
+                             const EngineOptions& options, LoadCaches caches, Pulse& pulse)
+    : arch(model.config.arch),
+      device(std::move(opened)),
+      ops(device.kernels(), device.handle(), team),
+      weights(timed(info.pack_seconds, [&] { return prepare(model, ops, caches.weights(), pulse); })),
+      head(timed(info.pack_seconds, [&] { return screened(model, options.head, ops, caches.head()); })),
+      graph(model.config, model.weights, weights, ops, options.n_ctx, options.max_batch, head.get()) {
+  info.n_native = weights.n_native;
+  info.n_packed = weights.n_packed;
+  info.n_converted = weights.n_converted;
+  info.n_cached = weights.n_cached;
+  info.weight_bytes_owned = weights.bytes_owned;
+  info.head = graph.head_use();
 }
+
+ComposedEngine::ComposedEngine(std::shared_ptr<ComposedModel> model, uint32_t n_ctx, uint32_t kv_dtype)
+    : Engine(n_ctx, model->arch), model_(std::move(model)), kv_(model_->arch, kv_dtype) {
+  info_ = model_->info;
+}
+
+std::unique_ptr<Engine> ComposedEngine::another() { return std::make_unique<ComposedEngine>(model_, n_ctx(), kv_.dtype()); }
 
 void ComposedEngine::process(std::span<const int32_t> tokens, uint32_t position, const Output* output, Pulse& pulse) {
-  const uint32_t n = static_cast<uint32_t>(tokens.size());
-  const uint32_t first_row = output != nullptr ? output->first : n;
-  const bool wants_logits = output != nullptr && (output->logits != nullptr || output->top_k != 0 || output->z != nullptr);
-  if (wants_logits && (arch_.must & BN_M_NO_HEAD)) throw backend::BackendError(BN_E_INVALID, "the model has no output head");
-  float* logits = wants_logits ? output->logits : nullptr;
-  if (wants_logits && logits == nullptr) {
-    rows_.resize(static_cast<size_t>(n - first_row) * n_vocab());
-    logits = rows_.data();
-  }
-  const bool best_only = wants_logits && output->logits == nullptr && output->z == nullptr;
-  HiddenRows hidden(arch_, graph_.max_batch(), output != nullptr ? output->hidden : nullptr);
-  const uint32_t best_k = best_only ? std::min(output->top_k, n_vocab()) : 0;
-  for (uint32_t begin = 0; begin < n;) {
-    const uint32_t count = std::min(n - begin, graph_.max_batch());
-    // Rows wanted in this step, counted from its first token.
-    const uint32_t row = first_row > begin ? std::min(first_row - begin, count) : 0;
-    float* out =
-        row == count || logits == nullptr ? nullptr : logits + static_cast<uint64_t>(begin + row - first_row) * n_vocab();
-    const model::Part part{&kv_, tokens.data() + begin, count, position + begin, row};
-    const bn_status status = graph_.step({{&part, 1}, out, best_k, hidden.room(begin + row - first_row)}, &pulse);
-    if (status != BN_OK) {
-      throw backend::BackendError(status, fmt::format("{} in op {}", backend::status_name(status), graph_.failed_op()));
-    }
-    hidden.take(count - row);
-    if (best_k != 0) take_best(*output, begin + row - first_row, count - row, out);
-    begin += count;
-  }
-  info_.head = graph_.head_use();
-  hidden.finish();
-  if (wants_logits && best_k == 0) summarize_rows(*output, logits, n - first_row, n_vocab());
+  const Piece piece{this, {tokens.begin(), tokens.end()}, position, output};
+  process_together({&piece, 1}, pulse);
 }
 
-void ComposedEngine::take_best(const Output& output, uint32_t row, uint32_t n, const float* logits) const {
-  for (uint32_t i = 0; i < n; ++i, logits += n_vocab()) {
-    Output one = output;
-    one.top_id += static_cast<uint64_t>(row + i) * output.top_k;
-    one.top_logit += static_cast<uint64_t>(row + i) * output.top_k;
-    const auto best = graph_.best(i);
-    for (size_t c = 0; c < best.size(); ++c) one.top_id[c] = best[c].id, one.top_logit[c] = best[c].logit;
-    if (best.empty()) summarize_rows(one, logits, 1, n_vocab());
+struct ComposedEngine::Rows {
+  const Output* output;
+  uint32_t first;       // of the output's rows
+  uint32_t n, at_step;  // how many; the first one among the rows of the step
+  const float* logits;  // of the first
+};
+
+// Everything goes through the graph in steps of at most max_batch tokens: of the first piece as many as fit, then of the next.
+void ComposedEngine::process_together(std::span<const Piece> pieces, Pulse& pulse) {
+  model::Graph& graph = model_->graph;
+  bool best_only = true;
+  uint32_t best_k = 0;
+  for (const Piece& piece : pieces) {
+    if (!wants_logits(piece.output)) continue;
+    if (model_->arch.must & BN_M_NO_HEAD) throw backend::BackendError(BN_E_INVALID, "the model has no output head");
+    best_only &= piece.output->logits == nullptr && piece.output->z == nullptr;
+    best_k = std::max(best_k, std::min(piece.output->top_k, n_vocab()));
+  }
+  if (!best_only) best_k = 0;
+  // Hidden states are wanted of one sequence at a time.
+  const Output* const alone = pieces.size() == 1 ? pieces.front().output : nullptr;
+  HiddenRows hidden(model_->arch, graph.max_batch(), alone != nullptr ? alone->hidden : nullptr);
+  std::vector<uint32_t> done(pieces.size());
+  std::vector<model::Part> parts;
+  std::vector<Rows> wanted;
+  for (;;) {
+    parts.clear(), wanted.clear();
+    uint32_t room = graph.max_batch(), n_rows = 0;
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      const Piece& piece = pieces[i];
+      const uint32_t begin = done[i], count = std::min(static_cast<uint32_t>(piece.tokens.size()) - begin, room);
+      if (count == 0) continue;
+      const uint32_t first = piece.output != nullptr ? piece.output->first : begin + count;
+      const uint32_t row = first > begin ? std::min(first - begin, count) : 0;  // rows from here, counted from `begin`
+      parts.push_back(
+          {&static_cast<ComposedEngine*>(piece.engine)->kv_, piece.tokens.data() + begin, count, piece.position + begin, row});
+      if (row < count) wanted.push_back({piece.output, begin + row - first, count - row, n_rows, nullptr});
+      n_rows += count - row, room -= count, done[i] += count;
+    }
+    if (parts.empty()) break;
+    float* logits = nullptr;
+    const bool any = std::any_of(wanted.begin(), wanted.end(), [](const Rows& rows) { return wants_logits(rows.output); });
+    if (wanted.size() == 1 && wanted.front().output->logits != nullptr) {
+      logits = wanted.front().output->logits + static_cast<uint64_t>(wanted.front().first) * n_vocab();
+    } else if (any) {
+      model_->rows.resize(static_cast<size_t>(n_rows) * n_vocab());
+      logits = model_->rows.data();
+    }
+    const bn_status status =
+        graph.step({parts, logits, best_k, hidden.room(wanted.empty() ? 0 : wanted.front().first)}, &pulse);
+    if (status != BN_OK) {
+      throw backend::BackendError(status, fmt::format("{} in op {}", backend::status_name(status), graph.failed_op()));
+    }
+    hidden.take(n_rows);
+    for (Rows& rows : wanted) {
+      if (!wants_logits(rows.output)) continue;
+      rows.logits = logits + static_cast<uint64_t>(rows.at_step) * n_vocab();
+      hand_out(rows, best_k != 0);
+    }
+  }
+  hidden.finish();
+  for (const Piece& piece : pieces) static_cast<ComposedEngine*>(piece.engine)->info_.head = graph.head_use();
+}
+
+// To where the output wants them.
+void ComposedEngine::hand_out(const Rows& rows, bool best_only) const {
+  const uint64_t first = rows.first, values = n_vocab();
+  Output to = *rows.output;
+  if (to.logits != nullptr) to.logits += first * values;
+  if (to.top_id != nullptr) to.top_id += first * to.top_k, to.top_logit += first * to.top_k;
+  if (to.z != nullptr) to.z += 2 * first;
+  if (to.logits != nullptr && to.logits != rows.logits) std::copy_n(rows.logits, rows.n * values, to.logits);
+  if (!best_only) return summarize_rows(to, rows.logits, rows.n, n_vocab());
+  for (uint32_t i = 0; i < rows.n; ++i, to.top_id += to.top_k, to.top_logit += to.top_k) {
+    const auto best = model_->graph.best(rows.at_step + i);
+    const size_t n = std::min<size_t>(best.size(), to.top_k);
+    for (size_t c = 0; c < n; ++c) to.top_id[c] = best[c].id, to.top_logit[c] = best[c].logit;
+    if (best.empty()) summarize_rows(to, rows.logits + i * values, 1, n_vocab());
   }
 }
 

@@ -1,4 +1,7 @@
 // engine/composed_engine.h - an engine made of a kernels plugin and the runtime's own graph.
+//
+// Sequences of one loaded model share the device, the weights as the backend wants them, the graph's memory and the head; each
+// has its own keys and values.
 #pragma once
 
 #include <memory>
@@ -24,32 +27,42 @@ struct LoadCaches {
   std::optional<store::PrepackCache> weights_, head_;
 };
 
+// A model on a kernels plugin, without any sequence.
+struct ComposedModel {
+  // caches: used while loading.
+  ComposedModel(backend::OpenDevice device, const model::Model& model, ThreadTeam& team, const EngineOptions& options,
+                LoadCaches caches, Pulse& pulse);
+
+  EngineInfo info;
+  const bn_arch& arch;
+  backend::OpenDevice device;
+  backend::Ops ops;
+  model::BackendWeights weights;
+  std::unique_ptr<model::ScreenedHead> head;  // null: used as stored
+  model::Graph graph;
+  std::vector<float> rows;  // logits of a step that do not go to the caller as they are
+};
+
 class ComposedEngine final : public Engine {
  public:
-  // caches: used while loading.
-  ComposedEngine(backend::OpenDevice device, const model::Model& model, ThreadTeam& team, const EngineOptions& options,
-                 LoadCaches caches, Pulse& pulse);
+  ComposedEngine(std::shared_ptr<ComposedModel> model, uint32_t n_ctx, uint32_t kv_dtype);
 
+  std::unique_ptr<Engine> another() override;
   uint64_t kv_bytes(uint32_t n_tokens) const override;
   void read_kv(uint32_t pos0, uint32_t pos1, void* dst) override;
   uint64_t kv_bytes_used() const override { return kv_.bytes(); }
 
  private:
   void process(std::span<const int32_t> tokens, uint32_t position, const Output* output, Pulse& pulse) override;
+  void process_together(std::span<const Piece> pieces, Pulse& pulse) override;
   void drop(uint32_t) override {}  // the KV cache beyond the position of the next step is not looked at
-  bool best_are_cheap(uint32_t k) const override { return graph_.searches(1, k); }
-  // Rows [row, row + n) of what is wanted, from the last step and its logits.
-  void take_best(const Output& output, uint32_t row, uint32_t n, const float* logits) const;
+  bool best_are_cheap(uint32_t n_rows, uint32_t k) const override { return model_->graph.searches(n_rows, k); }
+  struct Rows;  // of a piece, that a step of the graph gave
+  void hand_out(const Rows& rows, bool best_only) const;
   void place_kv(uint32_t position, std::span<const int32_t> tokens, const void* src) override;
 
-  const bn_arch& arch_;
-  backend::OpenDevice device_;
-  backend::Ops ops_;
-  model::BackendWeights weights_;
-  std::unique_ptr<model::ScreenedHead> head_;  // null: used as stored
-  model::Graph graph_;
+  std::shared_ptr<ComposedModel> model_;
   model::KvCache kv_;
-  std::vector<float> rows_;  // logits that only the best of are wanted of
 };
 
 }  // namespace bitnet::engine

@@ -148,7 +148,7 @@ int32_t Engine::sample_best(const bn_sampler& sampler, uint32_t row, uint32_t k)
 // From the best logits alone where the sampler looks at no others and they cost less.
 void Engine::decode_one(Decoding& decoding, Pulse& pulse) {
   const uint32_t k = best_of(decoding.sampler, n_vocab_);
-  if (last_row_size_ != size() && k != 0 && best_are_cheap(k)) {
+  if (last_row_size_ != size() && k != 0 && best_are_cheap(1, k)) {
     Output output = best_output(1, k);
     process_newest(output, pulse);
     if (std::isfinite(best_logit_[0])) return decoding.commit(sample_best(decoding.sampler, 0, k), tokens_);
@@ -195,6 +195,103 @@ void Engine::truncate(uint32_t n) {
   if (speculation_) speculation_->forget(n);
 }
 
+// --------------------------------------------------------------------------------------------- several sequences
+// What goes through the layers in a step: all that is pending and what is appended; but when nothing is wanted behind it, the
+// newest stays pending, as in append().
+void Engine::prepare(const BatchItem& item, Piece& piece) {
+  const bool wanted = item.sampler != nullptr || item.logits != nullptr;
+  const uint32_t n = static_cast<uint32_t>(item.tokens.size());
+  if (n + (item.sampler != nullptr ? 1 : 0) > n_ctx_ - size()) {
+    fail(ErrorKind::kUsage, "{} tokens do not fit: the context holds {}, {} are used", n, n_ctx_, size());
+  }
+  if (n == 0 && (!wanted || size() == 0)) fail(ErrorKind::kUsage, "a step of several sequences has nothing to do for one");
+  if (n == 0 && n_processed_ == size()) {  // its logits were not asked for then: once more through the layers
+    drop(size() - 1);
+    --n_processed_;
+  }
+  piece.engine = this;
+  piece.position = n_processed_;
+  piece.tokens.assign(tokens_.begin() + n_processed_, tokens_.end());
+  piece.tokens.insert(piece.tokens.end(), item.tokens.begin(), item.tokens.end());
+  if (!wanted) piece.tokens.pop_back();
+}
+
+// What a step gave. best_k: 0 where all logits were computed.
+void Engine::take(BatchItem& item, uint32_t best_k, Pulse& pulse) {
+  const bool wanted = item.sampler != nullptr || item.logits != nullptr;
+  tokens_.insert(tokens_.end(), item.tokens.begin(), item.tokens.end());
+  n_processed_ = wanted ? size() : size() - 1;
+  if (item.sampler == nullptr) {
+    if (wanted) check_row(item.logits, n_vocab_);
+    return;
+  }
+  uint32_t n_committed = 0;
+  Decoding decoding{*item.sampler, &item.token, n_committed};
+  if (best_k == 0) {
+    check_row(last_row_.data(), n_vocab_);
+    last_row_size_ = size();
+    decoding.commit(bn::kit::sample_logits(*item.sampler, size(), last_row_.data(), n_vocab_), tokens_);
+  } else if (std::isfinite(best_logit_[0])) {
+    decoding.commit(sample_best(*item.sampler, 0, best_of(*item.sampler, n_vocab_)), tokens_);  // it may look at fewer
+  } else {
+    decode_one(decoding, pulse);  // looks at all logits, and judges them
+  }
+}
+
+void Engine::step_natively(BatchItem& item, Pulse& pulse) {
+  Output output;
+  output.first = static_cast<uint32_t>(item.tokens.size()) - 1;
+  output.logits = item.logits;
+  const bool wanted = item.sampler == nullptr && item.logits != nullptr;
+  if (!item.tokens.empty()) item.engine->append(item.tokens, wanted ? &output : nullptr, pulse);
+  if (wanted && item.tokens.empty()) item.engine->last_logits(item.logits, pulse);
+  uint32_t n = 0;
+  if (item.sampler != nullptr) item.engine->decode(*item.sampler, {1, 1}, &item.token, n, pulse);
+}
+
+void Engine::step(std::span<BatchItem> items, Pulse& pulse) {
+  if (items.front().engine->decodes_natively()) {
+    for (BatchItem& item : items) step_natively(item, pulse);
+    return;
+  }
+  uint32_t n_rows = 0, best_k = 0;
+  bool all = false;  // somebody looks at all logits: then they are computed for everyone
+  for (const BatchItem& item : items) {
+    const uint32_t k = item.sampler != nullptr ? best_of(*item.sampler, item.engine->n_vocab_) : 0;
+    const bool wanted = item.sampler != nullptr || item.logits != nullptr;
+    n_rows += wanted ? 1 : 0;
+    best_k = std::max(best_k, k);
+    all |= wanted && k == 0;
+  }
+  if (all || n_rows == 0 || !items.front().engine->best_are_cheap(n_rows, best_k)) best_k = 0;
+  std::vector<Piece> pieces;
+  std::vector<Output> outputs(items.size());
+  pieces.reserve(items.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    Engine& engine = *items[i].engine;
+    Piece piece{};
+    engine.prepare(items[i], piece);
+    if (items[i].sampler != nullptr && best_k != 0) {
+      outputs[i] = engine.best_output(1, best_k);
+    } else if (items[i].sampler != nullptr) {
+      engine.last_row_.resize(engine.n_vocab_);
+      engine.last_row_size_ = 0;
+      outputs[i].logits = engine.last_row_.data();
+    } else {
+      outputs[i].logits = items[i].logits;
+    }
+    outputs[i].first = static_cast<uint32_t>(piece.tokens.size()) - 1;
+    piece.output = items[i].sampler != nullptr || items[i].logits != nullptr ? &outputs[i] : nullptr;
+    if (!piece.tokens.empty()) pieces.push_back(std::move(piece));
+  }
+  if (!pieces.empty()) pieces.front().engine->process_together(pieces, pulse);
+  for (BatchItem& item : items) item.engine->take(item, best_k, pulse);
+}
+
+void Engine::process_together(std::span<const Piece> pieces, Pulse& pulse) {
+  for (const Piece& piece : pieces) piece.engine->process(piece.tokens, piece.position, piece.output, pulse);
+}
+
 uint64_t Engine::kv_bytes(uint32_t) const { throw BackendError(BN_E_UNSUPPORTED, "does not give keys and values out"); }
 void Engine::read_kv(uint32_t, uint32_t, void*) { throw BackendError(BN_E_UNSUPPORTED, "does not give keys and values out"); }
 void Engine::place_kv(uint32_t, std::span<const int32_t>, const void*) {
@@ -223,8 +320,9 @@ std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend
   if (!model.has_tensors()) {
     throw BackendError(BN_E_UNSUPPORTED, "needs weights, and the model file holds only a vocabulary");
   }
-  auto engine = std::make_unique<ComposedEngine>(std::move(device), model, team, options,
-                                                 LoadCaches(options.prepack_cache, model.file.path(), plugin, pulse), pulse);
+  auto loaded = std::make_shared<ComposedModel>(std::move(device), model, team, options,
+                                                LoadCaches(options.prepack_cache, model.file.path(), plugin, pulse), pulse);
+  auto engine = std::make_unique<ComposedEngine>(std::move(loaded), options.n_ctx, options.kv_dtype);
   if (options.draft_max != 0) engine->use_drafts(options.draft_min, options.draft_max);
   return engine;
 }

@@ -1,9 +1,11 @@
 // engine/engine.h - one sequence on one backend: the type everything above sees, whichever tier the plugin has.
 //
-// The state of an engine is its list of tokens. A kernels plugin is wrapped with the runtime's graph, KV cache and threads
-// (ComposedEngine); an engine plugin brings its own (PluginEngine); both may live in a process of their own (WorkerEngine).
-// The newest token may not have gone through the layers yet: it goes when its logits are needed.
-// Errors  backend::BackendError with the plugin's status, UnusableLogits among them. After CANCELLED and TIMEOUT the tokens are
+// Several sequences may share a loaded model: another() makes a further one, step() computes tokens of several at once. What
+// one gets does not depend on the others. The state of an engine is its list of tokens. A kernels plugin is wrapped with the
+// runtime's graph, KV cache and threads (ComposedEngine); an engine plugin brings its own (PluginEngine); both may live in a
+// process of their own (WorkerEngine). The newest token may not have gone through the layers yet: it goes when its logits are
+// needed. Errors  backend::BackendError with the plugin's status, UnusableLogits among them. After CANCELLED and TIMEOUT the
+// tokens are
 //         as they were before the call (decode: with those it committed); after any other the engine is only good for
 //         destruction.
 // Threads one at a time. Calls are watched and stopped through the Pulse they are given.
@@ -72,6 +74,17 @@ class UnusableLogits : public backend::BackendError {
   explicit UnusableLogits(const std::string& what) : BackendError(BN_E_INTERNAL, what) {}
 };
 
+class Engine;
+
+// One sequence of a step of several.
+struct BatchItem {
+  Engine* engine = nullptr;             // each once; all share a loaded model
+  std::span<const int32_t> tokens;      // appended first; at least one when nothing is wanted behind them
+  const bn_sampler* sampler = nullptr;  // then one token is sampled from the logits behind, and appended; it must fit
+  float* logits = nullptr;              // [n_vocab], without a sampler: the logits behind; null: not wanted
+  int32_t token = -1;                   // out: what was sampled
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -85,6 +98,13 @@ class Engine {
   // and after a stop token (which is appended too). tokens: room for limit.tokens; n_committed: how many are there, valid also
   // when it throws.
   void decode(const bn_sampler& sampler, DecodeLimit limit, int32_t* tokens, uint32_t& n_committed, Pulse& pulse);
+
+  // What append() and decode() of one token would do, for several sequences; the weights are read once where the backend can
+  // do so. Errors: as append(); after CANCELLED all tokens are as they were.
+  static void step(std::span<BatchItem> items, Pulse& pulse);
+
+  // A new, empty sequence on the same loaded model; null: the backend holds one only.
+  virtual std::unique_ptr<Engine> another() { return nullptr; }
 
   // The logits behind the last token: [n_vocab]. At least one token is there.
   void last_logits(float* logits, Pulse& pulse);
@@ -117,11 +137,19 @@ class Engine {
 
   // Sends tokens through the layers; position: of the first, equal to what went through before. Never more than fit.
   virtual void process(std::span<const int32_t> tokens, uint32_t position, const Output* output, Pulse& pulse) = 0;
+  // The same for several sequences, which share a loaded model with this one.
+  struct Piece {
+    Engine* engine;
+    std::vector<int32_t> tokens;
+    uint32_t position;
+    const Output* output;  // null: nothing is wanted
+  };
+  virtual void process_together(std::span<const Piece> pieces, Pulse& pulse);
   // Forgets what is behind the first n processed tokens.
   virtual void drop(uint32_t n) = 0;
   virtual void place_kv(uint32_t position, std::span<const int32_t> tokens, const void* src);
-  // Whether the k best logits of the newest token alone cost less than all of them.
-  virtual bool best_are_cheap(uint32_t) const { return false; }
+  // Whether the k best logits of so many rows cost less than all of them.
+  virtual bool best_are_cheap(uint32_t /*n_rows*/, uint32_t /*k*/) const { return false; }
   // Whether decode_natively(), which is decode() after everything was processed, is there. limit.tokens fit.
   virtual bool decodes_natively() const { return false; }
   virtual void decode_natively(const bn_sampler&, DecodeLimit, int32_t*, uint32_t&, Pulse&) {}
@@ -133,6 +161,9 @@ class Engine {
 
   void process_pending(std::span<const int32_t> more, const Output* output, Pulse& pulse);
   void process_newest(Output& output, Pulse& pulse);
+  static void step_natively(BatchItem& item, Pulse& pulse);
+  void prepare(const BatchItem& item, Piece& piece);
+  void take(BatchItem& item, uint32_t best_k, Pulse& pulse);
   Output best_output(uint32_t n_rows, uint32_t k);
   int32_t sample_best(const bn_sampler& sampler, uint32_t row, uint32_t k) const;
   void decode_one(Decoding& decoding, Pulse& pulse);

@@ -4,11 +4,9 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
-#include <limits>
 
 #include "base/error.h"
-#include "tokenizer/stop_strings.h"
-#include "tokenizer/utf8_stream.h"
+#include "engine/answer.h"
 
 namespace bitnet::engine {
 namespace {
@@ -20,53 +18,38 @@ constexpr uint32_t kPrefillPiece = 512;
 
 class Generation {
  public:
-  Generation(Session& session, const Tokenizer& tokenizer, const GenerateOptions& options, GenerateResult& result)
+  Generation(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt, const GenerateOptions& options,
+             GenerateResult& result)
       : session_(session),
-        tokenizer_(tokenizer),
         options_(options),
         result_(result),
-        stops_(options.stop),
-        n_vocab_(session.n_vocab()),
-        sampler_(options.sampler),
-        start_(Clock::now()) {
-    why_here_ = why_sampled_here();
-    result_.no_drafts = why_here_;
+        answer_(session, tokenizer, prompt, options, result),
+        n_vocab_(session.n_vocab()) {
+    result_.no_drafts = answer_.why_sampled_here();
   }
 
   void run(std::span<const int32_t> prompt) {
-    n_keep_ = tokens_to_keep(prompt);
     prefill(prompt);
-    const int64_t limit = options_.n_predict < 0 ? std::numeric_limits<int64_t>::max() : options_.n_predict;
-    result_.finish = FinishReason::kLength;
+    const int64_t limit = answer_.limit();
     for (int64_t n = 0; n < limit; ++n) {
       const int32_t token = next_token();
-      if (!result_.first_token) result_.first_token = elapsed();
-      if (commit(token)) break;
+      if (answer_.commit(token)) break;
       if (n + 1 == limit) break;
-      if (out_of_time()) {
+      if (answer_.out_of_time()) {
         result_.finish = FinishReason::kTime;
         break;
       }
       if (!ahead_.empty()) continue;
       // The newest token has to go through the layers; a full context has no position left for it.
-      if (session_.log().size() - (newest_is_in_log_ ? 1 : 0) >= session_.n_ctx()) {
-        result_.context_full = !options_.context_shift;
-        if (result_.context_full) break;
-        shift_context();
-      }
+      if (session_.log().size() - (newest_is_in_log_ ? 1 : 0) >= session_.n_ctx() && !answer_.make_room(session_)) break;
       decode(token, limit - n - 1);
     }
     leave_the_last_token_out();
-    emit(stops_.feed(utf8_.flush()));
-    emit(stops_.flush());
+    answer_.flush();
   }
 
  private:
-  double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
-  bool out_of_time() const { return options_.time_limit > 0 && elapsed() >= options_.time_limit; }
-
   void prefill(std::span<const int32_t> prompt) {
-    result_.prompt_tokens = static_cast<uint32_t>(prompt.size());
     for (size_t done = 0; done < prompt.size();) {
       const auto piece = prompt.subspan(done, std::min<size_t>(kPrefillPiece, prompt.size() - done));
       const bool last = done + piece.size() == prompt.size();
@@ -77,39 +60,18 @@ class Generation {
       if (options_.on_logits) options_.on_logits(logits_.data(), n);
       done += piece.size();
       if (options_.on_prefill) options_.on_prefill(static_cast<uint32_t>(done), static_cast<uint32_t>(prompt.size()));
-      if (!last && out_of_time())
+      if (!last && answer_.out_of_time())
         fail(ErrorKind::kTimeLimit, "the time limit of {} s was reached after {} of {} prompt tokens", options_.time_limit,
              done, prompt.size());
     }
-    result_.prefill = elapsed();
-  }
-
-  uint32_t tokens_to_keep(std::span<const int32_t> prompt) const {
-    if (!options_.context_shift) return 0;
-    const size_t whole = prompt.size();
-    size_t n = options_.n_keep < 0 ? whole : std::min<size_t>(static_cast<size_t>(options_.n_keep), whole);
-    if (n == 0 && tokenizer_.bos() == prompt.front()) n = 1;
-    constexpr uint32_t kLeastRoom = 2;  // half of it is forgotten
-    if (n + kLeastRoom > session_.n_ctx()) {
-      fail(ErrorKind::kUsage, "{} tokens to keep leave no room in a context of {}; raise -c or keep fewer", n,
-           session_.n_ctx());
-    }
-    return static_cast<uint32_t>(n);
-  }
-
-  // The log is full and the newest token is not in it.
-  void shift_context() {
-    const uint32_t n = (session_.n_ctx() - n_keep_) / 2;
-    session_.forget(n_keep_, n);
-    ++sampler_.seed;
-    result_.shifts.push_back({static_cast<uint32_t>(result_.tokens.size()), n_keep_, n});
+    result_.prefill = answer_.elapsed();
   }
 
   // Gets at least the next token, or the logits it is sampled from. token: the newest one; most: tokens that are wanted.
   void decode(int32_t token, int64_t most) {
     const auto start = Clock::now();
     const uint32_t room = session_.n_ctx() - static_cast<uint32_t>(session_.log().size());
-    if (why_here_ != nullptr || room <= 1) {
+    if (answer_.why_sampled_here() != nullptr || room <= 1) {
       logits_.resize(n_vocab_);
       if (newest_is_in_log_) {
         session_.last_logits(logits_.data());
@@ -123,7 +85,7 @@ class Generation {
       if (!newest_is_in_log_) session_.append(std::span(&token, 1), 1, nullptr, Session::Stage::kDecode);
       const int64_t at_once = std::max<int64_t>(steps_at_once_, session_.draft_max() + 1);
       const std::vector<int32_t> tokens = session_.decode(
-          backend_sampler(), {static_cast<uint32_t>(steps_at_once_), static_cast<uint32_t>(std::min(most, at_once))});
+          answer_.backend_sampler(), {static_cast<uint32_t>(steps_at_once_), static_cast<uint32_t>(std::min(most, at_once))});
       ahead_.assign(tokens.begin(), tokens.end());
       newest_is_in_log_ = true;
       result_.decode_steps += static_cast<uint32_t>(tokens.size());
@@ -138,28 +100,6 @@ class Generation {
     constexpr double kUnnoticed = 0.03;
     constexpr int64_t kMost = 64;
     steps_at_once_ = std::clamp<int64_t>(static_cast<int64_t>(kUnnoticed / std::max(seconds_per_token, 1e-9)), 1, kMost);
-  }
-
-  // Why the backend cannot sample by itself; null: it can.
-  const char* why_sampled_here() const {
-    if (options_.on_logits) return "every row of logits is wanted";
-    if (tokenizer_.size() < n_vocab_) return "the head has more rows than the vocabulary";
-    return why_all_logits(options_.sampler, options_.ignore_eos);
-  }
-
-  bn_sampler backend_sampler() const {
-    const SamplerSettings& s = sampler_;
-    const auto& stop = tokenizer_.end_of_generation_ids();
-    bn_sampler sampler{};
-    sampler.struct_size = sizeof sampler;
-    sampler.top_k = s.temperature <= 0.0f ? 1 : static_cast<uint32_t>(s.top_k);
-    sampler.temperature = std::max(s.temperature, 0.0f);
-    sampler.top_p = s.top_p;
-    sampler.min_p = s.min_p;
-    sampler.seed = s.seed;
-    sampler.stop = stop.data();
-    sampler.n_stop = stop.size();
-    return sampler;
   }
 
   // What the backend sampled beyond the end of the text, and the last token itself, leave the session.
@@ -180,63 +120,21 @@ class Generation {
 
   // The next token the backend sampled, or one sampled from the last row of logits_.
   int32_t next_token() {
-    if (!ahead_.empty()) {
-      const int32_t token = ahead_.front();
-      ahead_.pop_front();
-      return token;
-    }
-    const auto start = Clock::now();
-    // Rows of the head beyond the vocabulary are no tokens.
-    work_.assign(logits_.end() - n_vocab_,
-                 logits_.end() - n_vocab_ + static_cast<ptrdiff_t>(std::min<size_t>(n_vocab_, tokenizer_.size())));
-    if (options_.ignore_eos) {
-      for (int32_t id : tokenizer_.end_of_generation_ids()) {
-        if (static_cast<size_t>(id) < work_.size()) work_[static_cast<size_t>(id)] = -std::numeric_limits<float>::infinity();
-      }
-    }
-    const int32_t token = sample(work_, session_.log(), sampler_);
-    result_.output += std::chrono::duration<double>(Clock::now() - start).count();
+    if (ahead_.empty()) return answer_.sample_here(logits_.data() + logits_.size() - n_vocab_, session_.log());
+    const int32_t token = ahead_.front();
+    ahead_.pop_front();
     return token;
   }
 
-  // Takes a sampled token into the result; true when the text ends with it.
-  bool commit(int32_t token) {
-    const auto start = Clock::now();
-    result_.tokens.push_back(token);
-    bool end = false;
-    if (tokenizer_.is_end_of_generation(token)) {
-      end = true;
-    } else {
-      emit(stops_.feed(utf8_.push(tokenizer_.token_bytes(token))));
-      end = stops_.stopped();
-    }
-    if (end) result_.finish = FinishReason::kStop;
-    result_.output += std::chrono::duration<double>(Clock::now() - start).count();
-    return end;
-  }
-
-  void emit(const std::string& text) {
-    if (text.empty()) return;
-    result_.text += text;
-    if (options_.on_text) options_.on_text(text);
-  }
-
   Session& session_;
-  const Tokenizer& tokenizer_;
   const GenerateOptions& options_;
   GenerateResult& result_;
-  StopMatcher stops_;
-  Utf8Stream utf8_;
+  Answer answer_;
   uint32_t n_vocab_;
-  std::vector<float> logits_;  // rows of the last step; empty: not those of the newest token
-  std::vector<float> work_;
-  SamplerSettings sampler_;         // options_.sampler, with the seed of the latest shift
-  const char* why_here_ = nullptr;  // tokens are sampled here, not by the backend
-  uint32_t n_keep_ = 0;             // tokens that stay in the context
-  std::deque<int32_t> ahead_;       // sampled by the backend, in the session's log, not given out yet
-  bool newest_is_in_log_ = false;   // the newest token given out, too
+  std::vector<float> logits_;      // rows of the last step; empty: not those of the newest token
+  std::deque<int32_t> ahead_;      // sampled by the backend, in the session's log, not given out yet
+  bool newest_is_in_log_ = false;  // the newest token given out, too
   int64_t steps_at_once_ = 1;
-  Clock::time_point start_;
 };
 
 }  // namespace
@@ -266,17 +164,7 @@ const char* finish_reason_name(FinishReason reason) {
 
 void generate(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt, const GenerateOptions& options,
               GenerateResult& result) {
-  if (prompt.empty()) fail(ErrorKind::kUsage, "the prompt is empty and the model has no beginning-of-text token to start from");
-  for (int32_t id : prompt) {
-    if (id < 0 || static_cast<uint32_t>(id) >= session.n_vocab()) {
-      fail(ErrorKind::kUsage, "prompt token {} is outside the vocabulary of {}", id, session.n_vocab());
-    }
-  }
-  if (prompt.size() > session.n_ctx() - session.log().size()) {
-    fail(ErrorKind::kUsage, "the prompt has {} tokens, the context holds {}; raise -c or shorten the prompt", prompt.size(),
-         session.n_ctx());
-  }
-  Generation(session, tokenizer, options, result).run(prompt);
+  Generation(session, tokenizer, prompt, options, result).run(prompt);
 }
 
 }  // namespace bitnet::engine

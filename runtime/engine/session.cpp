@@ -1,11 +1,10 @@
-// engine/session.cpp - load, run, and go on with the next backend.
+// engine/session.cpp - the log, its place on a backend, and the replay after a change.
 #include "engine/session.h"
 
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
-#include "backend/quarantine.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -18,98 +17,54 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 }  // namespace
 
 Session::Session(const model::Model& model, const backend::Registry& registry, backend::Order order, SessionOptions options)
-    : model_(model), registry_(registry), order_(std::move(order)), options_(std::move(options)) {
-  const backend::Decision first = backend::next_candidate(order_, options_.strict, history_);
-  if (first.next == backend::Next::kEnd) throw Error(first.error, first.message);
-  current_ = first.candidate;
-  load_next();
-}
+    : Session(std::make_shared<BackendInUse>(model, registry, std::move(order), std::move(options))) {}
 
-Session::~Session() = default;
-
-SpeculationCounts Session::speculation() const {
-  SpeculationCounts all = past_speculation_;
-  return all += engine_info().speculation;
-}
-
-const backend::Plugin& Session::plugin() const { return registry_.plugins()[current_.plugin]; }
-
-// The backend in use failed: notes why and moves to what the policy names. Throws when that is nothing.
-void Session::give_up_current(bn_status code, backend::Stage stage, const std::string& reason, bool of_the_model) {
-  past_speculation_ = speculation();
-  engine_.reset();
-  history_.push_back({current_, code, stage, reason, smaller_});
-  if (!of_the_model && (code == BN_E_DEVICE_LOST || code == BN_E_INTERNAL)) {
-    backend::Quarantine::of_process().note_failure(plugin().file, plugin().kind, current_.device, reason);
+Session::Session(std::shared_ptr<BackendInUse> backend) : backend_(std::move(backend)) {
+  for (const Fallback& change : backend_->fallbacks()) {
+    if (change.stage == backend::stage_name(backend::Stage::kLoad)) fallbacks_.push_back(change);
   }
-  const backend::Decision next = backend::next_candidate(order_, options_.strict, history_);
-  const std::string name = plugin().name;
-  const bool bug = next.error == ErrorKind::kUsage || next.error == ErrorKind::kFailure;
-  if (next.next == backend::Next::kEnd && bug) throw Error(next.error, next.message);
-  smaller_ = next.next == backend::Next::kUseSmaller;
-  if (smaller_) return bitnet::log(LogLevel::kNotice, "backend {}: {}; trying again with smaller steps", name, reason);
-  const bool more = next.next == backend::Next::kUse;
-  fallbacks_.push_back({name, more ? next.candidate.name : "", backend::stage_name(stage), reason, given_out_});
-  const std::string at = stage == backend::Stage::kDecode ? fmt::format(" at token {}", given_out_ + 1) : "";
-  if (!more) {
-    bitnet::log(LogLevel::kNotice, "backend {}: failed in {}{} ({})", name, backend::stage_name(stage), at, reason);
-    throw Error(next.error, next.message);
-  }
-  bitnet::log(LogLevel::kNotice, "backend {}: {} ({}); using {}", name,
-              stage == backend::Stage::kLoad ? "not usable" : fmt::format("failed in {}{}", backend::stage_name(stage), at),
-              reason, next.candidate.name);
-  current_ = next.candidate;
+  n_noted_ = backend_->fallbacks().size();
 }
 
-EngineOptions Session::engine_options() const {
-  EngineOptions engine = options_.engine;
-  if (plugin().kind != "test") engine.device_options.clear();  // the mock's script is the mock's
-  if (smaller_) {
-    engine.max_batch = std::max(1u, engine.max_batch / 8);
-    if (options_.n_ctx_least > 0) engine.n_ctx = std::min(engine.n_ctx, options_.n_ctx_least);
-  }
-  return engine;
-}
+std::unique_ptr<Session> Session::another() const { return std::unique_ptr<Session>(new Session(backend_)); }
 
-// Loads the current candidate, or those that follow it, until one takes the model.
-void Session::load_next() {
-  for (;;) {
-    const auto start = Clock::now();
-    try {
-      engine_ = std::make_unique<WatchedEngine>(options_.threads, options_.patience, options_.stop, loader());
-      times_.pack += engine_->info().pack_seconds;
-      times_.load += seconds_since(start) - engine_->info().pack_seconds;
-      return;
-    } catch (const backend::BackendError& e) {
-      times_.load += seconds_since(start);
-      give_up_current(e.code(), backend::Stage::kLoad, e.what());
-    }
-  }
-}
-
-WatchedEngine::Loader Session::loader() const {
-  return [&plugin = plugin(), candidate = current_, &model = model_, engine = engine_options(), worker = options_.worker,
-          threads = options_.threads](ThreadTeam& team, Pulse& pulse) -> std::unique_ptr<Engine> {
-    if (worker.program.empty()) return load_engine(plugin, candidate, model, team, engine, pulse);
-    return std::make_unique<WorkerEngine>(plugin, candidate, model, threads, engine, worker, pulse);
-  };
-}
-
-// A failure that another backend may not have: gives the current one up and loads the next. Throws for all others.
-void Session::judge_failure(backend::Stage stage, const std::exception_ptr& error) {
+Session::~Session() {
+  if (!has_engine() || epoch_ != backend_->epoch()) return;
   try {
-    std::rethrow_exception(error);
-  } catch (const UnusableLogits& e) {
-    if (++bad_logits_ > 1) {
-      fail(ErrorKind::kInvalidModel, "the model produces unusable numbers: backend {} {}, and so did the one before it",
-           plugin().name, e.what());
-    }
-    give_up_current(e.code(), stage, e.what(), true);
-  } catch (const backend::BackendError& e) {
-    if (e.code() == BN_E_CANCELLED) fail(ErrorKind::kInterrupted, "stopped");
-    give_up_current(e.code(), stage, e.what());
+    backend_->engine().close(place_);
+  } catch (const std::exception& e) {
+    bitnet::log(LogLevel::kWarning, "a sequence did not close: {}", e.what());
   }
-  load_next();
+}
+
+// False: the backend has no room beside the sequences that are there.
+bool Session::try_place() {
+  if (epoch_ == backend_->epoch()) return true;
+  const std::optional<uint32_t> place = backend_->engine().open();
+  if (!place) return false;
+  place_ = *place;
+  epoch_ = backend_->epoch();
+  return true;
+}
+
+void Session::place() {
+  if (try_place()) return;
+  fail(ErrorKind::kUsage, "backend {} holds one sequence at a time, and another one is there", plugin().name);
+}
+
+// A new backend gets the log.
+void Session::replay() {
+  const uint32_t held = backend_->engine().size(place_), all = static_cast<uint32_t>(log_.size());
+  if (held < all) backend_->engine().append(place_, std::span(log_).subspan(held), all - held, nullptr);
+}
+
+// What befell the backend since the last look befell this session at the token where it is.
+void Session::note_fallbacks() {
+  const std::vector<Fallback>& all = backend_->fallbacks();
+  for (; n_noted_ < all.size(); ++n_noted_) {
+    fallbacks_.push_back(all[n_noted_]);
+    fallbacks_.back().at_token = given_out_;
+  }
 }
 
 template <class F>
@@ -119,18 +74,23 @@ void Session::with_backend(backend::Stage stage, F&& f) {
     std::exception_ptr error = std::exchange(failure_, nullptr);
     try {
       if (!error) {
-        const uint32_t held = engine_->size(), all = static_cast<uint32_t>(log_.size());
-        if (held < all) engine_->append(std::span(log_).subspan(held), all - held, nullptr);  // a new backend: replay
-        f();
-        times_.compute += seconds_since(start);
-        used_mock_ |= is_mock();
+        place();
+        replay();
+        f(backend_->engine());
+        backend_->note_compute(seconds_since(start), true);
+        note_fallbacks();
         return;
       }
     } catch (...) {
       error = std::current_exception();
     }
-    times_.compute += seconds_since(start);
-    judge_failure(stage, error);
+    backend_->note_compute(seconds_since(start), false);
+    try {
+      backend_->judge_failure(stage, error, given_out_);
+    } catch (...) {
+      note_fallbacks();
+      throw;
+    }
   }
 }
 
@@ -143,7 +103,7 @@ void Session::append(std::span<const int32_t> tokens, uint32_t first_row, float*
   // Generated tokens are handed out before they are processed.
   given_out_ = stage == Stage::kPrefill ? 0 : generated_ + static_cast<uint32_t>(tokens.size());
   with_backend(stage == Stage::kPrefill ? backend::Stage::kPrefill : backend::Stage::kDecode,
-               [&] { engine_->append(tokens, first_row, logits); });
+               [&](WatchedEngine& engine) { engine.append(place_, tokens, first_row, logits); });
   log_.insert(log_.end(), tokens.begin(), tokens.end());
   if (stage == Stage::kDecode) generated_ += static_cast<uint32_t>(tokens.size());
 }
@@ -156,7 +116,7 @@ std::vector<float> Session::embed(std::span<const int32_t> tokens) {
   }
   truncate(0);
   std::vector<float> rows;
-  with_backend(backend::Stage::kPrefill, [&] { rows = engine_->embed(tokens); });
+  with_backend(backend::Stage::kPrefill, [&](WatchedEngine& engine) { rows = engine.embed(place_, tokens); });
   log_.assign(tokens.begin(), tokens.end());
   return rows;
 }
@@ -166,9 +126,9 @@ std::vector<int32_t> Session::decode(const bn_sampler& sampler, DecodeLimit limi
   if (limit.tokens == 0) return {};
   given_out_ = generated_;
   std::vector<int32_t> tokens;
-  with_backend(backend::Stage::kDecode, [&] {
+  with_backend(backend::Stage::kDecode, [&](WatchedEngine& engine) {
     std::exception_ptr error;
-    tokens = engine_->decode(sampler, limit, error);
+    tokens = engine.decode(place_, sampler, limit, error);
     if (error && tokens.empty()) std::rethrow_exception(error);
     failure_ = error;  // first the tokens that are there, then the failure
   });
@@ -179,7 +139,7 @@ std::vector<int32_t> Session::decode(const bn_sampler& sampler, DecodeLimit limi
 
 void Session::last_logits(float* logits) {
   given_out_ = generated_;
-  with_backend(backend::Stage::kDecode, [&] { engine_->last_logits(logits); });
+  with_backend(backend::Stage::kDecode, [&](WatchedEngine& engine) { engine.last_logits(place_, logits); });
 }
 
 void Session::truncate(uint32_t n) {
@@ -202,10 +162,63 @@ void Session::forget(uint32_t first, uint32_t n) {
 // The engine forgets what is behind its first n tokens; the log has no more.
 void Session::drop_behind(uint32_t n) {
   given_out_ = generated_;
-  if (failure_ || engine_->size() <= n) return;
-  with_backend(backend::Stage::kDecode, [&] {
-    if (engine_->size() > n) engine_->truncate(n);
+  if (failure_ || epoch_ != backend_->epoch() || backend_->engine().size(place_) <= n) return;
+  with_backend(backend::Stage::kDecode, [&](WatchedEngine& engine) {
+    if (engine.size(place_) > n) engine.truncate(place_, n);
   });
+}
+
+// --------------------------------------------------------------------------------------------- several sessions
+void Session::step(std::span<Item> items) {
+  BackendInUse& backend = *items.front().session->backend_;
+  backend::Stage stage = backend::Stage::kPrefill;  // of a failure: decode when anybody decodes
+  for (Item& item : items) {
+    Session& s = *item.session;
+    const uint32_t more = item.stage == Stage::kDecode ? static_cast<uint32_t>(item.tokens.size()) : 0;
+    s.given_out_ = item.stage == Stage::kDecode ? s.generated_ + more : 0;
+    if (item.stage == Stage::kDecode) stage = backend::Stage::kDecode;
+  }
+  std::vector<WatchedEngine::Item> there;
+  for (bool done = false; !done;) {
+    const auto start = Clock::now();
+    std::exception_ptr error;
+    try {
+      there.clear();
+      for (Item& item : items) {
+        item.waits = !item.session->try_place();
+        if (item.waits) continue;
+        item.session->replay();
+        there.push_back({item.session->place_, item.tokens, item.sampler, item.logits});
+      }
+      if (there.empty()) fail(ErrorKind::kUsage, "backend {} has no room for a sequence of the step", backend.plugin().name);
+      backend.engine().step(there);
+      done = true;
+    } catch (...) {
+      error = std::current_exception();
+    }
+    backend.note_compute(seconds_since(start), done);
+    const auto note = [&] {
+      for (Item& item : items) item.session->note_fallbacks();
+    };
+    try {
+      if (error) backend.judge_failure(stage, error, items.front().session->given_out_, items.size());
+    } catch (...) {
+      note();
+      throw;
+    }
+    note();
+  }
+  size_t at = 0;
+  for (Item& item : items) {
+    if (item.waits) continue;
+    Session& s = *item.session;
+    s.log_.insert(s.log_.end(), item.tokens.begin(), item.tokens.end());
+    item.token = there[at++].token;
+    if (item.stage == Stage::kDecode) s.generated_ += static_cast<uint32_t>(item.tokens.size());
+    if (item.sampler == nullptr) continue;
+    s.log_.push_back(item.token);
+    ++s.generated_;
+  }
 }
 
 }  // namespace bitnet::engine
