@@ -86,6 +86,9 @@ class Run {
     report_.before_load = process_memory();
     const bool is_text = o_.prompt.from != PromptFrom::kIds && o_.prompt.from != PromptFrom::kNone && !many();
     const std::string text = is_text ? read_prompt(o_.prompt) : std::string();
+    if (many() && o_.chat.uses_template) {
+      fail(ErrorKind::kUsage, "--prompts takes its lines as they are: no conversation and no chat template beside it");
+    }
     if (many()) lines_ = read_prompt_lines(o_.prompt);
 
     opened_ =

@@ -206,6 +206,8 @@ TEST_F(ManyPrompts, WhatIsWrongIsSaidWithItsLineAndNothingIsComputed) {
   refuse({"--prompts", write({"a"}), "-np", "0"}, "-np");
   refuse({"--prompts", write({"a"}), "--logits-out", folder_ / "l"}, "--logits-out is for one prompt");
   refuse({"--prompts", write({"a"}), "--lookup"}, "is for one prompt");
+  refuse({"--prompts", write({"a"}), "-cnv"}, "no chat template beside it");
+  refuse({"--prompts", write({"a"}), "--chat-template", "chatml"}, "no chat template beside it");
 }
 
 TEST_F(ManyPrompts, CtrlCEndsWithWhatIsThere) {
