@@ -50,7 +50,8 @@ class ManyPrompts : public testing::Test {
 
   // The answers of all prompts must be those of each alone with `args`; more: only for the run of all.
   std::vector<json> expect_as_alone(const Args& args, const Args& more, const std::vector<std::string>& prompts = kPrompts) {
-    const ProgramResult result = run_program(join(join(args, more), {"--prompts", write(prompts), "--json"}));
+    // On a machine that has other things to do, threads wait for each other.
+    const ProgramResult result = run_program(join(join(args, more), {"--prompts", write(prompts), "--json"}), {.timeout = 300});
     EXPECT_EQ(result.exit_code, 0) << result;
     std::vector<json> got = json_lines(result);
     EXPECT_EQ(got.size(), prompts.size()) << result;
