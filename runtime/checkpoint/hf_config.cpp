@@ -166,6 +166,7 @@ HfConfig read_hf_config(const std::string& path, const std::string& name, gguf::
 
   const std::string prefix = out.architecture + ".";
   keys.add_string("general.name", name);
+  keys.add<uint32_t>("general.quantization_version", 2);
   keys.add<uint32_t>(prefix + "vocab_size", out.n_vocab);
   keys.add<uint32_t>(prefix + "context_length", config.required("max_position_embeddings"));
   keys.add<uint32_t>(prefix + "embedding_length", out.n_embd);

@@ -5,6 +5,7 @@
 #include "cli/json_text.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
+#include "convert/checkpoint_output.h"
 #include "convert/convert.h"
 
 namespace bitnet::cli {
@@ -35,6 +36,40 @@ std::string report(const ConvertOptions& o, const convert::Plan& plan, uint64_t 
                      loss_text(plan), o.verify ? "; verified" : "");
 }
 
+std::string to_gguf(const ConvertOptions& o, convert::Source& source, const convert::OutputSettings& output) {
+  const convert::Wanted wanted{convert::parse_wanted_type(o.type).value(),
+                               o.scale_tensors ? convert::Scales::kScaleTensors
+                               : o.allow_loss  ? convert::Scales::kAllowLoss
+                                               : convert::Scales::kExact,
+                               output.reading.tiles};
+  convert::check_output(source, output);
+  source.read_tokenizer();
+  if (source.file().version() == 0 && source.tokenizer_file().empty()) {
+    log(LogLevel::kWarning, "{}: no tokenizer.json and no tokenizer.model beside it; the new file has no tokenizer",
+        printable(o.input));
+  }
+  const convert::Plan plan = convert::make_plan(source, wanted);
+  const uint64_t bytes = convert::write_model(source, plan, wanted, output);
+  return report(o, plan, bytes);
+}
+
+std::string to_checkpoint(const ConvertOptions& o, const convert::Source& source, const convert::OutputSettings& output) {
+  const uint64_t bytes = convert::write_checkpoint(source, output);
+  if (o.output.json) {
+    return json_text({{"schema", 1},
+                      {"input", o.input},
+                      {"output", o.out},
+                      {"type", o.type},
+                      {"bytes", bytes},
+                      {"verified", o.verify}}) +
+           "\n";
+  }
+  return fmt::format(
+      "{}: a checkpoint with {} bytes of weights, the same as before{}; the tokenizer stays in {}: run it with "
+      "--tokenizer {}\n",
+      o.out, bytes, o.verify ? "; verified" : "", o.input, o.input);
+}
+
 }  // namespace
 
 gguf::TernaryOptions ternary_options(const FormatOptions& formats, gguf::TileTable& tiles) {
@@ -47,30 +82,23 @@ int convert_command(const ConvertOptions& o) {
   const gguf::TernaryOptions reading = ternary_options(o.formats, tiles);
   ::signal(SIGXFSZ, SIG_IGN);  // a file over the limit is a failed write, and the partial file goes
   set_mapped_path(o.input);
-  const convert::Source source(o.input, reading);
+  convert::Source source(o.input, reading);
   for (const std::string& warning : source.file().warnings()) log(LogLevel::kWarning, "{}", warning);
 
-  const convert::Wanted wanted{convert::parse_wanted_type(o.type).value(),
-                               o.scale_tensors ? convert::Scales::kScaleTensors
-                               : o.allow_loss  ? convert::Scales::kAllowLoss
-                                               : convert::Scales::kExact,
-                               &tiles};
   convert::OutputSettings output;
   output.path = o.out;
   output.force = o.force;
   output.verify = o.verify;
   output.reading.tiles = &tiles;
-  convert::check_output(source, output);
-  const convert::Plan plan = convert::make_plan(source, wanted);
   ProgressLine progress(o.output.progress, "convert", "MB");
   output.on_progress = [&](const char*, uint64_t done, uint64_t total) {
     if (stop_requested()) fail(ErrorKind::kInterrupted, "stopped; nothing was written");
     progress.update(done >> 20, total >> 20);
   };
   try {
-    const uint64_t bytes = convert::write_model(source, plan, wanted, output);
+    const std::string text = o.type == "safetensors" ? to_checkpoint(o, source, output) : to_gguf(o, source, output);
     progress.finish();
-    write_stdout(report(o, plan, bytes));
+    write_stdout(text);
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kInterrupted) throw;
     log(LogLevel::kNotice, "{}", e.what());

@@ -3,6 +3,8 @@
 
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
+#include "tokenizer/to_gguf.h"
+#include "tokenizer/tokenizer.h"
 
 namespace bitnet::convert {
 
@@ -23,6 +25,12 @@ Source::Source(const std::string& path, const gguf::TernaryOptions& reading)
   }
 }
 
+void Source::read_tokenizer() {
+  if (file_.version() != 0) return;  // it is among the keys
+  tokenizer_file_ = find_tokenizer_beside(file_.path());
+  if (!tokenizer_file_.empty()) tokenizer_ = tokenizer_keys(tokenizer_file_, &file_);
+}
+
 uint32_t Source::alignment() const {
   return file_.alignment() != 0 ? file_.alignment() : gguf::kDefaultAlignment;  // a checkpoint has none
 }
@@ -40,6 +48,7 @@ void Source::add_keys(gguf::Writer& writer, uint32_t file_type) const {
       writer.add_copy(entry);
     }
   }
+  for (const gguf::KeyValue& entry : tokenizer_.entries()) writer.add_copy(entry);
   if (file_.find(kFileType) == nullptr) writer.add_key<uint32_t>(kFileType, file_type);
 }
 

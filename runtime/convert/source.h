@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "gguf/key_values.h"
 #include "gguf/ternary_formats.h"
 #include "gguf/writer.h"
 
@@ -21,6 +22,11 @@ class Source {
 
   const std::string& path() const { return file_.path(); }
   const gguf::File& file() const { return file_; }
+  // Of a checkpoint: makes keys of the tokenizer beside it, for add_keys(). Errors as tokenizer/to_gguf.h.
+  void read_tokenizer();
+  // The file that was read; empty: none is there, or the file has its own keys.
+  const std::string& tokenizer_file() const { return tokenizer_file_; }
+
   uint32_t alignment() const;  // that a file made from this gets
   // A tensor's number is its place here.
   const std::vector<gguf::TensorInfo>& tensors() const { return file_.tensors(); }
@@ -44,6 +50,8 @@ class Source {
 
   gguf::File file_;
   gguf::TernaryOptions reading_, beside_scale_;
+  gguf::KeyValues tokenizer_;
+  std::string tokenizer_file_;
   std::vector<bool> has_scale_;  // a tensor .scale stands beside it
 };
 

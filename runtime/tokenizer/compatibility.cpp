@@ -21,7 +21,8 @@ class Check {
   CompatibilityReport run() {
     compare_sizes();
     find_roles();
-    report_.encoding_consistency = try_texts() & try_tokens();
+    const bool texts = try_texts(), tokens = try_tokens();  // both are told
+    report_.encoding_consistency = texts && tokens;
     try_bytes();
     return std::move(report_);
   }

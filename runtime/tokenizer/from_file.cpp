@@ -8,6 +8,7 @@
 #include "tokenizer/json_file.h"
 #include "tokenizer/sentencepiece_file.h"
 #include "tokenizer/side_files.h"
+#include "tokenizer/to_gguf.h"
 #include "tokenizer/tokenizer.h"
 
 namespace bitnet {
@@ -45,17 +46,35 @@ void check_size(const std::string& path, uint64_t bytes, size_t most) {
   }
 }
 
-Tokenizer build(const std::string& path, TokenizerData& data, std::deque<std::string>& strings, const TokenizerOptions& options,
-                const gguf::File* model, std::optional<bool> add_bos_default) {
-  read_side_files(fs::path(path).parent_path().string(), data, strings);
-  if (model != nullptr) fill_roles(read_roles(*model), data);
-  if (!data.add_bos) data.add_bos = add_bos_default;
-  try {
-    return Tokenizer::from_data(data, options);
-  } catch (const Error& error) {
-    throw Error(error.kind(), printable(path, 4096) + ": " + error.what());
+// A tokenizer beside a checkpoint as data, and what the data refers to.
+class FileTokenizer {
+ public:
+  // named: a tokenizer.json, a tokenizer.model, or the folder of one.
+  FileTokenizer(const std::string& path, std::string_view bytes, Format format, const gguf::File* model) {
+    std::optional<bool> add_bos_default = true;
+    if (format == Format::kJson) {
+      check_size(path, bytes.size(), JsonTokenizerFile::kMaxBytes);
+      json_.emplace(bytes, path);
+      data_ = &json_->data();
+      add_bos_default = false;
+    } else {
+      check_size(path, bytes.size(), kMaxSentencePieceBytes);
+      pieces_ = read_sentencepiece_file(bytes, path);
+      data_ = &pieces_;
+    }
+    read_side_files(fs::path(path).parent_path().string(), *data_, strings_);
+    if (model != nullptr) fill_roles(read_roles(*model), *data_);
+    if (!data_->add_bos) data_->add_bos = add_bos_default;
   }
-}
+
+  const TokenizerData& data() const { return *data_; }
+
+ private:
+  std::optional<JsonTokenizerFile> json_;
+  TokenizerData pieces_;
+  TokenizerData* data_ = nullptr;
+  std::deque<std::string> strings_;
+};
 
 }  // namespace
 
@@ -95,21 +114,25 @@ Tokenizer Tokenizer::from_file(const std::string& named, const TokenizerOptions&
   const MappedFile file(path);
   const std::string_view bytes(reinterpret_cast<const char*>(file.data()), file.size());
   if (bytes.empty()) fail(ErrorKind::kInvalidModel, "{}: the file is empty, expected a tokenizer", printable(path, 4096));
-  std::deque<std::string> strings;
-  switch (format_of(bytes)) {
-    case Format::kGguf:
-      return from_gguf(gguf::File(path), options);
-    case Format::kJson: {
-      check_size(path, file.size(), JsonTokenizerFile::kMaxBytes);
-      JsonTokenizerFile json(bytes, path);
-      return build(path, json.data(), strings, options, model, false);
-    }
-    case Format::kSentencePiece:
-      break;
+  const Format format = format_of(bytes);
+  if (format == Format::kGguf) return from_gguf(gguf::File(path), options);
+  const FileTokenizer tokenizer(path, bytes, format, model);
+  try {
+    return from_data(tokenizer.data(), options);
+  } catch (const Error& e) {
+    throw Error(e.kind(), printable(path, 4096) + ": " + e.what());
   }
-  check_size(path, file.size(), kMaxSentencePieceBytes);
-  TokenizerData data = read_sentencepiece_file(bytes, path);
-  return build(path, data, strings, options, model, true);
+}
+
+gguf::KeyValues tokenizer_keys(const std::string& path, const gguf::File* model) {
+  const MappedFile file(path);
+  const std::string_view bytes(reinterpret_cast<const char*>(file.data()), file.size());
+  const FileTokenizer tokenizer(path, bytes, format_of(bytes), model);
+  try {
+    return to_keys(tokenizer.data());
+  } catch (const Error& error) {
+    throw Error(error.kind(), printable(path, 4096) + ": " + error.what());
+  }
 }
 
 }  // namespace bitnet

@@ -1,0 +1,22 @@
+// convert/checkpoint_output.h - writes a model as a Hugging Face checkpoint: config.json and model.safetensors in a folder.
+//
+// Weights   packed trits with one weight_scale in f32 each (linear_class autobitlinear: a multiplier), nothing lost;
+// embeddings,
+//           head and norms as stored, or in f32 where they are block-quantized. Rows of attn_q and attn_k in the order of
+//           checkpoints.
+// Tokenizer stays in the source: Hugging Face's formats hold it in files of their own.
+// Output    the folder appears whole or not at all; one that exists is never replaced.
+// Errors    Error{kUsage}: the output exists, or the model has what such a checkpoint cannot hold (scales that differ along a
+//           matrix, families other than bitnet and llama, rope_freqs, biases), naming the tensor. Error{kFailure}: I/O.
+// Memory    some rows of one tensor.
+// Threads   one at a time; rows are worked on by several threads.
+#pragma once
+
+#include "convert/convert.h"
+
+namespace bitnet::convert {
+
+// Returns the size of model.safetensors in bytes.
+uint64_t write_checkpoint(const Source& source, const OutputSettings& output);
+
+}  // namespace bitnet::convert

@@ -1,0 +1,63 @@
+// tokenizer/to_gguf.cpp - data to keys.
+#include "tokenizer/to_gguf.h"
+
+#include "base/error.h"
+
+namespace bitnet {
+namespace {
+
+class Keys {
+ public:
+  explicit Keys(const TokenizerData& data) : data_(data) {}
+
+  gguf::KeyValues write() {
+    refuse_what_has_no_key();
+    keys_.add_string(name("model"), data_.model);
+    if (data_.pre) keys_.add_string(name("pre"), *data_.pre);
+    keys_.add_string_array(name("tokens"), data_.tokens);
+    if (!data_.scores.empty()) keys_.add_array<float>(name("scores"), data_.scores);
+    if (!data_.types.empty()) {
+      const std::vector<int32_t> types(data_.types.begin(), data_.types.end());
+      keys_.add_array<int32_t>(name("token_type"), types);
+    }
+    if (!data_.merges.empty()) keys_.add_string_array(name("merges"), data_.merges);
+    add_role("bos_token_id", data_.bos);
+    add_role("eos_token_id", data_.eos);
+    add_role("eot_token_id", data_.eot || data_.more_ends.empty() ? data_.eot : data_.more_ends.front());
+    add_role("eom_token_id", data_.eom);
+    add_role("unknown_token_id", data_.unk);
+    add_role("padding_token_id", data_.pad);
+    add_flag("add_bos_token", data_.add_bos);
+    add_flag("add_eos_token", data_.add_eos);
+    if (data_.space_prefix) keys_.add<bool>(name("add_space_prefix"), *data_.space_prefix != SpacePrefix::kNever);
+    return std::move(keys_);
+  }
+
+ private:
+  static std::string name(const char* key) { return std::string("tokenizer.ggml.") + key; }
+
+  void refuse_what_has_no_key() const {
+    const bool characters = data_.model == "llama" && !data_.merges.empty();
+    if (characters || data_.split_at_spaces) {
+      fail(
+          ErrorKind::kUsage,
+          "GGUF keys cannot say how this vocabulary is {}; with the model's tokenizer.model in the place of this file they can",
+          characters ? "merged" : "split at spaces");
+    }
+  }
+  void add_role(const char* key, const std::optional<int64_t>& id) {
+    if (id) keys_.add<uint32_t>(name(key), static_cast<uint32_t>(*id));
+  }
+  void add_flag(const char* key, const std::optional<bool>& flag) {
+    if (flag) keys_.add<bool>(name(key), *flag);
+  }
+
+  const TokenizerData& data_;
+  gguf::KeyValues keys_;
+};
+
+}  // namespace
+
+gguf::KeyValues to_keys(const TokenizerData& data) { return Keys(data).write(); }
+
+}  // namespace bitnet
