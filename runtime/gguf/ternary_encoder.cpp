@@ -97,16 +97,16 @@ void TernaryEncoder::encode(const int8_t* trits, const float* scales, uint64_t r
     for (uint64_t i = 0; i < rows * columns_; i += kI2sBlock) encode_i2s_x86(trits + i, pieces[0] + i / 4);
     return;
   }
-  for (uint64_t row = 0; row < rows; row += granule_, trits += granule_ * columns_, scales += granule_) {
+  for (uint64_t row = 0; row < rows; row += granule_, trits += granule_ * columns_) {
     uint8_t* out = pieces[0] + piece_offset(0, row);
     if (type_.type == Type::kTL1) {
       encode_tl1(tile_, columns_, trits, out);
     } else if (type_.type == Type::kTL2) {
       encode_tl2(tile_, columns_, trits, out, pieces[1] + piece_offset(1, row), pieces[2] + piece_offset(2, row));
     } else if (type_.type == Type::kIQ2_BN_R4) {
-      encode_r4(trits, scales, out);
+      encode_r4(trits, scales + row, out);
     } else {
-      encode_row(trits, *scales, out);
+      encode_row(trits, scales[row], out);
     }
   }
 }
