@@ -7,6 +7,7 @@ set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
 set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64-static -L /usr/aarch64-linux-gnu)
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,--disable-new-dtags")  # so that libraries of libraries are found there, too
 
 set(BITNET_ARM64_ROOT "${CMAKE_CURRENT_LIST_DIR}/../build-neon/root" CACHE PATH "folder with Debian's arm64 libraries")
 get_filename_component(CMAKE_FIND_ROOT_PATH "${BITNET_ARM64_ROOT}" ABSOLUTE)
