@@ -22,7 +22,9 @@ function(bitnet_add_plugin name)
     PREFIX "" SUFFIX ".so" POSITION_INDEPENDENT_CODE ON
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
     LINK_DEPENDS "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.version")
-  target_compile_options(${name} PRIVATE -ffp-contract=off -fno-fast-math)
+  target_compile_options(${name} PRIVATE
+    $<$<COMPILE_LANGUAGE:C,CXX>:-ffp-contract=off> $<$<COMPILE_LANGUAGE:C,CXX>:-fno-fast-math>
+    $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false> $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-ffp-contract=off>)
   if(ARG_CPU_FLAGS)
     set_source_files_properties(${ARG_KERNELS} PROPERTIES COMPILE_OPTIONS "${ARG_CPU_FLAGS}")
   endif()

@@ -8,24 +8,32 @@
 #include <cstdint>
 #include <cstring>
 
+// Every function of the kit that is pure arithmetic can also be called from a GPU's code: nvcc sees this.
+#if defined(__CUDACC__)
+#  define BN_KIT_BOTH __host__ __device__
+#else
+#  define BN_KIT_BOTH
+#endif
+#define BN_KIT_FN static inline BN_KIT_BOTH
+
 namespace bn::kit {
 
 // One rounding: a*b + c. Hardware where the compile flags have it, else the C library's correctly rounded function.
-static inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+BN_KIT_FN float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 
-static inline uint32_t bits_of(float x) {
+BN_KIT_FN uint32_t bits_of(float x) {
   uint32_t u;
   std::memcpy(&u, &x, 4);
   return u;
 }
-static inline float float_of(uint32_t u) {
+BN_KIT_FN float float_of(uint32_t u) {
   float x;
   std::memcpy(&x, &u, 4);
   return x;
 }
 
 // IEEE half to float, exact. 2^112 moves the exponent bias; infinities and NaN keep their exponent of all ones.
-static inline float f16_to_f32(uint16_t h) {
+BN_KIT_FN float f16_to_f32(uint16_t h) {
   float magnitude = float_of(static_cast<uint32_t>(h & 0x7FFFu) << 13) * 0x1p112f;
   uint32_t u = bits_of(magnitude);
   u |= magnitude >= 65536.0f ? 0x7F800000u : 0u;
@@ -33,7 +41,7 @@ static inline float f16_to_f32(uint16_t h) {
 }
 
 // Float to IEEE half, round to nearest even; too large becomes infinity, NaN stays NaN (0x7E00 with the sign).
-static inline uint16_t f32_to_f16(float x) {
+BN_KIT_FN uint16_t f32_to_f16(float x) {
   const uint32_t u = bits_of(x);
   const uint32_t sign = u >> 16 & 0x8000u;
   const uint32_t a = u & 0x7FFFFFFFu;
@@ -45,14 +53,14 @@ static inline uint16_t f32_to_f16(float x) {
   return static_cast<uint16_t>(sign | ((a - 0x38000000u + 0x0FFFu + (a >> 13 & 1u)) >> 13));
 }
 
-static inline float bf16_to_f32(uint16_t h) { return float_of(static_cast<uint32_t>(h) << 16); }
+BN_KIT_FN float bf16_to_f32(uint16_t h) { return float_of(static_cast<uint32_t>(h) << 16); }
 
 // Round to integer, ties to even, for |x| < 2^22: the sum with 1.5*2^23 has no fraction bits.
-static inline float round_half_even(float x) { return (x + 12582912.0f) - 12582912.0f; }
+BN_KIT_FN float round_half_even(float x) { return (x + 12582912.0f) - 12582912.0f; }
 
 // EXP: the exponential of exact-1. n = round(x log2 e); r = x - n ln 2 in two FMAs; Taylor polynomial of degree 7 in r
 // (|r| <= 0.347, error below 0.1 ulp), scaled by 2^n. EXP(0) = 1, below -87 it is 0, above 88 it is EXP(88); NaN stays.
-static inline float exp1(float x) {
+BN_KIT_FN float exp1(float x) {
   if (!(x >= -87.0f)) return x != x ? x : 0.0f;
   if (x > 88.0f) x = 88.0f;
   const float n = round_half_even(x * 0x1.715476p+0f);
@@ -70,7 +78,7 @@ static inline float exp1(float x) {
 }
 
 // Folds 16 lanes: j with j+8, then j+4, j+2, j+1.
-static inline float fold16(float* lane) {
+BN_KIT_FN float fold16(float* lane) {
   for (int width = 8; width > 0; width /= 2) {
     for (int j = 0; j < width; ++j) lane[j] = lane[j] + lane[j + width];
   }
@@ -84,7 +92,7 @@ struct Sum16 {
   float total[16] = {};
 
   // Adds one chunk of up to 256 products.
-  void add_chunk(const float* a, const float* b, uint32_t n) {
+  BN_KIT_BOTH void add_chunk(const float* a, const float* b, uint32_t n) {
     float lane[16] = {};
     uint32_t i = 0;
     for (; i + 16 <= n; i += 16) {
@@ -93,10 +101,10 @@ struct Sum16 {
     for (uint32_t j = 0; i + j < n; ++j) lane[j] = fma(a[i + j], b[i + j], lane[j]);
     for (int j = 0; j < 16; ++j) total[j] += lane[j];
   }
-  float result() { return fold16(total); }
+  BN_KIT_BOTH float result() { return fold16(total); }
 };
 
-static inline float s16(const float* a, const float* b, uint32_t n) {
+BN_KIT_FN float s16(const float* a, const float* b, uint32_t n) {
   Sum16 sum;
   for (uint32_t c = 0; c < n; c += 256) sum.add_chunk(a + c, b + c, n - c < 256 ? n - c : 256);
   return sum.result();

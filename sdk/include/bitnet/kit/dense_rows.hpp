@@ -9,14 +9,14 @@
 
 namespace bn::kit {
 
-static inline uint16_t load_u16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
-static inline float load_f16(const uint8_t* p) { return f16_to_f32(load_u16(p)); }
+BN_KIT_FN uint16_t load_u16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
+BN_KIT_FN float load_f16(const uint8_t* p) { return f16_to_f32(load_u16(p)); }
 
 // Storage: `block` elements in `bytes` bytes. block 0: not a dense dtype.
 struct DenseDtype {
   uint32_t block, bytes;
 };
-static inline DenseDtype dense_dtype(uint32_t dtype) {
+BN_KIT_FN DenseDtype dense_dtype(uint32_t dtype) {
   switch (dtype) {
     case BN_DT_F32:
       return {1, 4};
@@ -40,19 +40,19 @@ static inline DenseDtype dense_dtype(uint32_t dtype) {
       return {0, 0};
   }
 }
-static inline uint64_t dense_row_bytes(uint32_t dtype, uint32_t cols) {
+BN_KIT_FN uint64_t dense_row_bytes(uint32_t dtype, uint32_t cols) {
   const DenseDtype d = dense_dtype(dtype);
   return static_cast<uint64_t>(cols) / d.block * d.bytes;
 }
 
 // Q8_0: f16 d, int8 q[32]; w = d*q.
-static inline void decode_q8_0(const uint8_t* b, float* w) {
+BN_KIT_FN void decode_q8_0(const uint8_t* b, float* w) {
   const float d = load_f16(b);
   for (int j = 0; j < 32; ++j) w[j] = d * static_cast<float>(static_cast<int8_t>(b[2 + j]));
 }
 
 // Q4_0: f16 d, 16 bytes; low nibbles are elements 0..15, high nibbles 16..31; w = d*(nibble-8).
-static inline void decode_q4_0(const uint8_t* b, float* w) {
+BN_KIT_FN void decode_q4_0(const uint8_t* b, float* w) {
   const float d = load_f16(b);
   for (int j = 0; j < 16; ++j) {
     w[j] = d * static_cast<float>((b[2 + j] & 15) - 8);
@@ -61,7 +61,7 @@ static inline void decode_q4_0(const uint8_t* b, float* w) {
 }
 
 // The 6-bit scale and minimum of sub-block `sub` (0..7) of Q4_K and Q5_K, from their 12 packed bytes.
-static inline void k_scale(const uint8_t* s, int sub, float* scale, float* minimum) {
+BN_KIT_FN void k_scale(const uint8_t* s, int sub, float* scale, float* minimum) {
   const int sc = sub < 4 ? s[sub] & 63 : (s[sub + 4] & 15) | (s[sub - 4] >> 6) << 4;
   const int mn = sub < 4 ? s[sub + 4] & 63 : (s[sub + 4] >> 4) | (s[sub] >> 6) << 4;
   *scale = static_cast<float>(sc);
@@ -70,7 +70,7 @@ static inline void k_scale(const uint8_t* s, int sub, float* scale, float* minim
 
 // Q4_K (high == nullptr): f16 d, f16 dmin, 12 scale bytes, nibbles[128]; Q5_K adds one high bit per element.
 // w = (d*scale)*q - dmin*minimum; chunk of 64: low nibbles are its first 32 elements, high nibbles the others.
-static inline void decode_k(const uint8_t* b, const uint8_t* high, const uint8_t* nibbles, float* w) {
+BN_KIT_FN void decode_k(const uint8_t* b, const uint8_t* high, const uint8_t* nibbles, float* w) {
   const float d = load_f16(b), dmin = load_f16(b + 2);
   for (int sub = 0; sub < 8; ++sub) {
     float scale, minimum;
@@ -85,7 +85,7 @@ static inline void decode_k(const uint8_t* b, const uint8_t* high, const uint8_t
 }
 
 // Q6_K: ql[128], qh[64], int8 scales[16], f16 d; w = (d*scale)*(q-32).
-static inline void decode_q6_k(const uint8_t* b, float* w) {
+BN_KIT_FN void decode_q6_k(const uint8_t* b, float* w) {
   const float d = load_f16(b + 208);
   for (int half = 0; half < 2; ++half) {
     const uint8_t *low = b + 64 * half, *high = b + 128 + 32 * half, *scale = b + 192 + 8 * half;
@@ -102,7 +102,7 @@ static inline void decode_q6_k(const uint8_t* b, float* w) {
 
 // Elements [c0, c0+n) of one stored row as float; c0 and n are multiples of the dtype's block. I8_ROW gives the integers
 // (the row scale is applied last, by the caller).
-static inline void decode_dense(uint32_t dtype, const uint8_t* row, uint32_t c0, uint32_t n, float* w) {
+BN_KIT_FN void decode_dense(uint32_t dtype, const uint8_t* row, uint32_t c0, uint32_t n, float* w) {
   const DenseDtype storage = dense_dtype(dtype);
   const uint8_t* p = row + static_cast<uint64_t>(c0) / storage.block * storage.bytes;
   for (uint32_t i = 0; i < n; i += storage.block, p += storage.bytes) {

@@ -107,7 +107,7 @@ static inline void rope(const bn_rope& a, uint32_t tok0, uint32_t tok1, uint32_t
 }
 
 // Element i of a key or value vector.
-static inline float kv_at(uint32_t dtype, const void* vector, uint64_t i) {
+BN_KIT_FN float kv_at(uint32_t dtype, const void* vector, uint64_t i) {
   return dtype == BN_DT_F16 ? f16_to_f32(static_cast<const uint16_t*>(vector)[i]) : static_cast<const float*>(vector)[i];
 }
 
@@ -172,7 +172,7 @@ static inline void attention(const bn_attn& a, uint32_t tok0, uint32_t tok1, uin
 }
 
 // act(g) * up of one element.
-static inline float glu_element(uint32_t act, float g, float up) {
+BN_KIT_FN float glu_element(uint32_t act, float g, float up) {
   switch (act) {
     case BN_ACT_RELU2: {
       const float m = 0.0f > g ? 0.0f : g;  // NaN stays NaN

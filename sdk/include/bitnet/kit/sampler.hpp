@@ -26,7 +26,7 @@ struct Candidate {
 };
 
 // The order of every list: falling logit, ties by rising id.
-static inline bool ranks_before(const Candidate& a, const Candidate& b) {
+BN_KIT_FN bool ranks_before(const Candidate& a, const Candidate& b) {
   return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
@@ -34,7 +34,7 @@ static inline bool ranks_before(const Candidate& a, const Candidate& b) {
 struct PhiloxBlock {
   uint32_t word[4];
 };
-static inline PhiloxBlock philox(PhiloxBlock c, uint64_t key) {
+BN_KIT_FN PhiloxBlock philox(PhiloxBlock c, uint64_t key) {
   uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = 0xD2511F53ull * c.word[0], p1 = 0xCD9E8D57ull * c.word[2];
@@ -47,7 +47,7 @@ static inline PhiloxBlock philox(PhiloxBlock c, uint64_t key) {
 }
 
 // In [0, 1), a multiple of 2^-53: the random number of one position.
-static inline double uniform_at(uint64_t seed, uint64_t position) {
+BN_KIT_FN double uniform_at(uint64_t seed, uint64_t position) {
   const PhiloxBlock r = philox({{static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32), 0, 0}}, seed);
   return static_cast<double>((static_cast<uint64_t>(r.word[0]) << 32 | r.word[1]) >> 11) * 0x1p-53;
 }

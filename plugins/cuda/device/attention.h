@@ -1,0 +1,29 @@
+// device/attention.h - attention over the cache, with the bits of kit attention(): chunks of 128 positions, rising.
+#pragma once
+
+#include "simt.h"
+#include "step.h"
+
+namespace bn_cuda {
+
+struct AttentionArgs {
+  const float* q;     // [T][q_stride], query heads after RoPE
+  const void *k, *v;  // [kv_head][position][head_dim] of this layer
+  float* y;           // [T][y_stride]
+  float* partial;     // workspace of attention_partial_floats() floats
+  uint32_t* arrived;  // [T*n_heads] counters, zero before the first launch; the kernel leaves them zero
+  const StepState* state;
+  uint64_t kv_stride_head;
+  uint32_t q_stride, y_stride, n_heads, n_kv_heads, head_dim, window, kv_dtype, n_tokens;
+  uint32_t n_splits;  // decode: blocks that share the chunks of one head
+  float scale;
+};
+// Few tokens (decode, guesses): chunks are dealt to n_splits blocks a head; the last to arrive joins them in order.
+const Kernel& attention_decode_kernel(uint32_t kv_dtype);
+Shape attention_decode_shape(const AttentionArgs& a);
+uint64_t attention_partial_floats(uint32_t n_tokens, uint32_t n_heads, uint32_t head_dim, uint32_t n_ctx);
+// A prompt: blocks of queries against blocks of keys in shared memory.
+const Kernel& attention_prompt_kernel(uint32_t kv_dtype);
+Shape attention_prompt_shape(const AttentionArgs& a);
+
+}  // namespace bn_cuda

@@ -1,0 +1,215 @@
+// emulation/block.cpp - a block of threads as fibers of one host thread.
+#include "block.h"
+
+#include <boost/context/fiber.hpp>
+#include <boost/context/fixedsize_stack.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#if defined(__SANITIZE_ADDRESS__)
+#  define BN_HAS_ASAN 1
+#elif defined(__has_feature)
+#  if __has_feature(address_sanitizer)
+#    define BN_HAS_ASAN 1
+#  endif
+#endif
+#if defined(BN_HAS_ASAN)
+#  include <sanitizer/common_interface_defs.h>
+#endif
+
+namespace bn_cuda::emulation {
+namespace {
+
+namespace context = boost::context;
+
+constexpr size_t kStackBytes = 128 * 1024;
+
+// Tells the address sanitizer that the stack changes; a no-op without it.
+class StackSwitch {
+ public:
+#if defined(BN_HAS_ASAN)
+  void leave_to(const void* bottom, size_t bytes, bool for_ever = false) {
+    __sanitizer_start_switch_fiber(for_ever ? nullptr : &fake_stack_, bottom, bytes);
+  }
+  void arrived(const void** from_bottom = nullptr, size_t* from_bytes = nullptr) {
+    __sanitizer_finish_switch_fiber(fake_stack_, from_bottom, from_bytes);
+  }
+
+ private:
+  void* fake_stack_ = nullptr;
+#else
+  void leave_to(const void*, size_t, bool = false) {}
+  void arrived(const void** = nullptr, size_t* = nullptr) {}
+#endif
+};
+
+// Stacks are kept from launch to launch: making one costs more than most kernels run.
+struct Stack {
+  std::unique_ptr<uint8_t[]> bytes = std::make_unique<uint8_t[]>(kStackBytes);
+};
+class KeptStacks {  // a boost::context stack allocator over one kept stack
+ public:
+  explicit KeptStacks(Stack& stack) : stack_(&stack) {}
+  context::stack_context allocate() {
+    context::stack_context c;
+    c.size = kStackBytes;
+    c.sp = stack_->bytes.get() + kStackBytes;
+    return c;
+  }
+  void deallocate(context::stack_context&) noexcept {}
+
+ private:
+  Stack* stack_;
+};
+
+struct Warp {
+  uint32_t arrived = 0, generation = 0;
+  Slot slots[2][32];
+};
+
+struct Thread {
+  context::fiber fiber;
+  bool done = false;
+};
+
+class Block {
+ public:
+  Block(const Kernel& kernel, const Shape& shape, const void* args, std::vector<Stack>& stacks)
+      : kernel_(kernel), args_(args), warps_(shape.threads / 32), threads_(shape.threads), stacks_(stacks) {
+    place_ = {0, shape.threads, 0, 0, shape.grid_x, shape.grid_y, nullptr};
+    shared_.resize((shape.shared_bytes + 15) / 16 + 1);
+  }
+
+  void run(uint32_t x, uint32_t y);
+  const Place& place() const { return place_; }
+
+  void meet_block() {
+    const uint32_t generation = generation_;
+    if (++arrived_ == threads_.size()) {
+      arrived_ = 0;
+      ++generation_;
+      ++progress_;
+      return;
+    }
+    while (generation_ == generation) yield();
+  }
+
+  const Slot* meet_warp(const uint32_t* words, uint32_t n) {
+    Warp& warp = warps_[place_.thread / 32];
+    const uint32_t generation = warp.generation;
+    Slot* slots = warp.slots[generation % 2];
+    for (uint32_t i = 0; i < n; ++i) slots[place_.thread % 32].word[i] = words[i];
+    if (++warp.arrived == 32) {
+      warp.arrived = 0;
+      ++warp.generation;
+      ++progress_;
+    }
+    while (warp.generation == generation) yield();
+    return slots;
+  }
+
+ private:
+  // Back to the scheduler; returns when this thread's turn comes.
+  void yield() {
+    Thread& self = threads_[place_.thread];
+    StackSwitch stack;
+    stack.leave_to(scheduler_bottom_, scheduler_bytes_);
+    (void)self;
+    back_ = std::move(back_).resume();
+    stack.arrived();
+  }
+
+  void start(uint32_t thread) {
+    threads_[thread].done = false;
+    threads_[thread].fiber =
+        context::fiber(std::allocator_arg, KeptStacks(stacks_[thread]), [this, thread](context::fiber&& from) {
+          StackSwitch stack;
+          stack.arrived(&scheduler_bottom_, &scheduler_bytes_);
+          back_ = std::move(from);
+          kernel_.on_host(args_);
+          threads_[thread].done = true;
+          ++progress_;
+          stack.leave_to(scheduler_bottom_, scheduler_bytes_, true);
+          return std::move(back_);
+        });
+  }
+
+  void resume(uint32_t thread) {
+    place_.thread = thread;
+    StackSwitch stack;
+    stack.leave_to(stacks_[thread].bytes.get(), kStackBytes);
+    context::fiber rest = std::move(threads_[thread].fiber).resume();
+    stack.arrived();
+    if (!threads_[thread].done) threads_[thread].fiber = std::move(rest);
+  }
+
+  const Kernel& kernel_;
+  const void* args_;
+  Place place_{};
+  std::vector<Warp> warps_;
+  std::vector<Thread> threads_;
+  std::vector<Stack>& stacks_;
+  std::vector<Words4> shared_;
+  context::fiber back_;  // to the scheduler, of the running thread
+  const void* scheduler_bottom_ = nullptr;
+  size_t scheduler_bytes_ = 0;
+  uint32_t arrived_ = 0, generation_ = 0;
+  uint64_t progress_ = 0;  // meetings completed and threads ended
+};
+
+thread_local Block* current = nullptr;
+
+void Block::run(uint32_t x, uint32_t y) {
+  place_.block_x = x;
+  place_.block_y = y;
+  std::memset(shared_.data(), 0xA5, shared_.size() * sizeof(Words4));
+  place_.shared = shared_.data();
+  const uint32_t n = static_cast<uint32_t>(threads_.size());
+  for (uint32_t i = 0; i < n; ++i) start(i);
+  uint32_t left = n;
+  while (left != 0) {
+    const uint64_t before = progress_;
+    left = 0;
+    for (uint32_t w = 0; w < n / 32; ++w) {  // one warp as far as it goes, then the next
+      uint64_t warp_before;
+      do {
+        warp_before = progress_;
+        for (uint32_t i = 32 * w; i < 32 * w + 32; ++i) {
+          if (!threads_[i].done) resume(i);
+        }
+      } while (progress_ != warp_before);
+      for (uint32_t i = 32 * w; i < 32 * w + 32; ++i) left += !threads_[i].done;
+    }
+    if (progress_ == before) {
+      throw std::logic_error("kernel " + std::string(kernel_.name) + ", block " + std::to_string(x) + "," + std::to_string(y) +
+                             ": " + std::to_string(left) + " threads wait for others that never come");
+    }
+  }
+}
+
+}  // namespace
+
+const Place& place() { return current->place(); }
+void meet_block() { current->meet_block(); }
+const Slot* meet_warp(const uint32_t* words, uint32_t n) { return current->meet_warp(words, n); }
+
+void launch(const Kernel& kernel, const Shape& shape, const void* args) {
+  if (kernel.on_host == nullptr || shape.threads == 0 || shape.threads % 32 != 0 || shape.threads > 1024 ||
+      shape.grid_x == 0 || shape.grid_y == 0 || shape.grid_y > 65535) {
+    throw std::logic_error("kernel " + std::string(kernel.name) + ": impossible launch");
+  }
+  thread_local std::vector<Stack> stacks;
+  if (stacks.size() < shape.threads) stacks.resize(shape.threads);
+  Block block(kernel, shape, args, stacks);
+  struct Scope {
+    explicit Scope(Block* b) : outer(current) { current = b; }
+    ~Scope() { current = outer; }
+    Block* outer;
+  } scope(&block);
+  for (uint32_t y = 0; y < shape.grid_y; ++y) {
+    for (uint32_t x = 0; x < shape.grid_x; ++x) block.run(x, y);
+  }
+}
+
+}  // namespace bn_cuda::emulation

@@ -1,0 +1,15 @@
+// emulation/block.h - starts a kernel on the host, block after block, each thread a fiber.
+#pragma once
+
+#include <stdexcept>
+
+#include "../device/simt.h"
+
+namespace bn_cuda::emulation {
+
+// Runs all blocks of the kernel to their end. args: kernel.args_bytes bytes. Shared memory begins as 0xA5 bytes, so that a
+// kernel cannot rely on zeros. One launch at a time per calling thread.
+// Throws std::logic_error: threads wait for each other for ever, or the shape is not possible.
+void launch(const Kernel& kernel, const Shape& shape, const void* args);
+
+}  // namespace bn_cuda::emulation

@@ -1,0 +1,3 @@
+# The sources of cuda, as paths from this folder: the plugin compiles the kernels with nvcc, the tests with the host's compiler.
+set(cuda_kernels device/glu.cu)
+set(cuda_host)
