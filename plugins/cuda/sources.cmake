@@ -1,3 +1,4 @@
 # The sources of cuda, as paths from this folder: the plugin compiles the kernels with nvcc, the tests with the host's compiler.
 set(cuda_kernels device/glu.cu)
-set(cuda_host)
+set(cuda_host gpu/errors.cpp gpu/faulty_gpu.cpp)  # the same for a real and for the emulated GPU
+set(cuda_real gpu/cuda_gpu.cu)

@@ -1,4 +1,5 @@
-// device/elementwise.h - kernels that walk over vectors: embedding rows, norm and quantisation, RoPE into the cache, activation.
+// device/elementwise.h - kernels that walk over vectors: embedding rows, norm and quantisation, RoPE into the cache,
+// activation.
 //
 // Each gives the bits of the op of the same name in bitnet/kit/ops.hpp. T: tokens of the step. All pointers are device memory.
 // Use  `launch(kernel, shape, &args)`; the shape functions say how many blocks and threads a kernel wants.
@@ -9,7 +10,8 @@
 
 namespace bn_cuda {
 
-// x[t] = row tokens[position + t] of the table, times factor when that is not 1. Rows of any dense dtype of bitnet/kit/dense_rows.hpp.
+// x[t] = row tokens[position + t] of the table, times factor when that is not 1. Rows of any dense dtype of
+// bitnet/kit/dense_rows.hpp.
 struct EmbedArgs {
   const uint8_t* table;
   const float* row_scales;  // BN_DT_I8_ROW: one per row or one in all
@@ -40,7 +42,7 @@ Shape norm_shape(uint32_t n_vectors, uint32_t n);
 // qkv: one row per token, n_heads query heads, n_kv_heads key heads, n_kv_heads value heads, head_dim each.
 // Cache: [kv_head][position][head_dim], kv_stride_head elements from head to head.
 struct RopeArgs {
-  float* qkv;  // [T][qkv_stride]
+  float* qkv;                    // [T][qkv_stride]
   const float *q_norm, *k_norm;  // [head_dim]
   const float *cos, *sin;        // [n_ctx][rope_dim/2]
   void *k, *v;                   // of this layer
@@ -54,8 +56,8 @@ Shape rope_shape(const RopeArgs& a, uint32_t n_tokens);
 
 // h: tiles of 16: gate rows 8i..8i+7, then up rows 8i..8i+7 (the row order of the fused matrix, t2.h). y[8i+j] = act(gate)*up.
 struct GluArgs {
-  const float* h;  // [T][h_stride]
-  float* y;        // [T][y_stride]
+  const float* h;                       // [T][h_stride]
+  float* y;                             // [T][y_stride]
   uint32_t n, h_stride, y_stride, act;  // n: n_ff; BN_ACT_*
 };
 const Kernel& glu_kernel();

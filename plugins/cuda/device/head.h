@@ -21,7 +21,7 @@ Shape head_shape(const HeadArgs& a);
 // The compact copy: w_r = s_r*q_r + d_r. Made on the device at load, read row by row from the table there.
 struct ScreenTable {
   int8_t* q;            // [n_vocab][q_stride], q_stride a multiple of 16, zeros behind n_embd
-  float *scale;         // [n_vocab] s_r
+  float* scale;         // [n_vocab] s_r
   float *error, *norm;  // [n_vocab] >= ||d_r||, >= max(||w_r||, ||s_r*q_r||), rounded up
   uint32_t q_stride;
 };
@@ -31,15 +31,15 @@ constexpr uint32_t kMaxCandidates = 2048;
 
 // Exact best k of one token in three kernels: bounds of every row; candidates; exact logits of them, sorted.
 struct ScreenArgs {
-  HeadArgs head;        // n_tokens 1; logits unused
+  HeadArgs head;  // n_tokens 1; logits unused
   ScreenTable screen;
-  float *lower, *upper;      // [n_vocab] workspace
-  uint32_t* n_candidates;    // [1]
-  int32_t* candidate;        // [kMaxCandidates]
-  int32_t* top_id;           // [kMaxCandidates], by falling logit, ties by rising id
-  float* top_logit;          // [kMaxCandidates]
-  uint32_t k;                // 1..BN_TOPK_MAX
-  uint32_t* overflow;        // set to 1 when more than kMaxCandidates rows could be among the best: the full head is needed
+  float *lower, *upper;    // [n_vocab] workspace
+  uint32_t* n_candidates;  // [1]
+  int32_t* candidate;      // [kMaxCandidates]
+  int32_t* top_id;         // [kMaxCandidates], by falling logit, ties by rising id
+  float* top_logit;        // [kMaxCandidates]
+  uint32_t k;              // 1..BN_TOPK_MAX
+  uint32_t* overflow;      // set to 1 when more than kMaxCandidates rows could be among the best: the full head is needed
 };
 
 // The draw of the canonical sampler (kit/sampler.hpp) from an exact sorted list, and what ends a step: the token goes to
@@ -51,8 +51,8 @@ struct DrawArgs {
   const int32_t* stop;       // [n_stop]
   int32_t* tokens;           // [n_ctx] of the sequence
   StepState* state;
-  int32_t* ring;             // mapped pinned host memory [kRing]: token, by n_drawn % kRing
-  uint32_t* ring_count;      // mapped pinned host memory: n_drawn, written after the token
+  int32_t* ring;         // mapped pinned host memory [kRing]: token, by n_drawn % kRing
+  uint32_t* ring_count;  // mapped pinned host memory: n_drawn, written after the token
   uint64_t seed;
   uint32_t k, n_stop, n_ctx;
   float temperature, top_p, min_p;

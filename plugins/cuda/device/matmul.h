@@ -1,7 +1,7 @@
 // device/matmul.h - kernels that multiply int8 activations with ternary matrices in T2 (t2.h).
 //
-// y[t][r] = (float)dot * (x_scale[t] * w_scale[r]), then + bias[r], then added to what y holds where `add` is set: each rounded,
-// in this order, as the host's graph does it. dot is an exact integer, so every path gives the same bits.
+// y[t][r] = (float)dot * (x_scale[t] * w_scale[r]), then + bias[r], then added to what y holds where `add` is set: each
+// rounded, in this order, as the host's graph does it. dot is an exact integer, so every path gives the same bits.
 #pragma once
 
 #include "simt.h"
@@ -9,13 +9,13 @@
 namespace bn_cuda {
 
 struct MatmulArgs {
-  const uint8_t* w;       // T2 tiles
-  const float* w_scale;   // [rows]
-  const float* bias;      // [rows] or null
-  const int8_t* q;        // [T][q_stride], zeros behind cols up to the next multiple of 128
-  const float* x_scale;   // [T]
-  const int32_t* x_sum;   // [T] sum of q
-  float* y;               // [T][y_stride]
+  const uint8_t* w;      // T2 tiles
+  const float* w_scale;  // [rows]
+  const float* bias;     // [rows] or null
+  const int8_t* q;       // [T][q_stride], zeros behind cols up to the next multiple of 128
+  const float* x_scale;  // [T]
+  const int32_t* x_sum;  // [T] sum of q
+  float* y;              // [T][y_stride]
   uint32_t rows, cols, q_stride, y_stride, n_tokens, add;
 };
 
@@ -35,11 +35,11 @@ Shape gemm_shape(const MatmulArgs& a);
 // and an epilogue. x: [cols] f32.
 enum class Epilogue : uint32_t { kStore = 0, kAdd = 1, kGlu = 2 };  // y = r; y += r; y[8i+j] = act(gate)*up of the pair tiles
 struct FusedArgs {
-  MatmulArgs m;        // q, x_scale, x_sum unused; n_tokens 1
+  MatmulArgs m;  // q, x_scale, x_sum unused; n_tokens 1
   const float* x;
-  const float* gain;   // [cols] or null
-  float eps;           // < 0: no norm
-  uint32_t act;        // BN_ACT_*, with kGlu
+  const float* gain;  // [cols] or null
+  float eps;          // < 0: no norm
+  uint32_t act;       // BN_ACT_*, with kGlu
 };
 const Kernel& fused_kernel(DotPath path, Epilogue epilogue);
 Shape fused_shape(const FusedArgs& a, DotPath path, Epilogue epilogue);

@@ -146,7 +146,7 @@ struct Shape {
 // A kernel as the launching side sees it. Exactly one of the two functions is set, by whoever compiled it.
 struct Kernel {
   const char* name;
-  const void* on_device;            // what cudaLaunchKernelExC takes
+  const void* on_device;              // what cudaLaunchKernelExC takes
   void (*on_host)(const void* args);  // one thread of it, emulated
   uint32_t args_bytes;
 };

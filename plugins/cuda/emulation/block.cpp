@@ -195,8 +195,8 @@ void meet_block() { current->meet_block(); }
 const Slot* meet_warp(const uint32_t* words, uint32_t n) { return current->meet_warp(words, n); }
 
 void launch(const Kernel& kernel, const Shape& shape, const void* args) {
-  if (kernel.on_host == nullptr || shape.threads == 0 || shape.threads % 32 != 0 || shape.threads > 1024 ||
-      shape.grid_x == 0 || shape.grid_y == 0 || shape.grid_y > 65535) {
+  if (kernel.on_host == nullptr || shape.threads == 0 || shape.threads % 32 != 0 || shape.threads > 1024 || shape.grid_x == 0 ||
+      shape.grid_y == 0 || shape.grid_y > 65535) {
     throw std::logic_error("kernel " + std::string(kernel.name) + ": impossible launch");
   }
   thread_local std::vector<Stack> stacks;

@@ -1,10 +1,12 @@
-// gpu/gpu.h - the few calls of a GPU's runtime that the engine makes: a real GPU, the emulated one and a layer of faults are one.
+// gpu/gpu.h - the few calls of a GPU's runtime that the engine makes: a real GPU, the emulated one and a layer of faults are
+// one.
 //
 // One device, one stream: uploads, fills, launches, graphs and downloads happen in the order of the calls, later than the call.
 // Nothing waits: the host asks reached() and so can be stopped, show life and give up on a device that hangs.
 // Errors   every call returns a cudaError_t as int, 0 for success; gpu/errors.h says what a code means. After a code that
 //          errors.h calls lost, nobody calls the object again except its destructor, which then touches nothing.
-// Memory   device memory is what allocate() gives (256-byte aligned); host memory that takes part in a copy comes from allocate_host()
+// Memory   device memory is what allocate() gives (256-byte aligned); host memory that takes part in a copy comes from
+// allocate_host()
 //          and must not change before a mark recorded behind the copy is reached.
 // Threads  one at a time.
 #pragma once
@@ -18,12 +20,12 @@
 namespace bn_cuda {
 
 struct DeviceFacts {
-  std::string id, name;         // PCI bus id; what nvidia-smi calls it
+  std::string id, name;           // PCI bus id; what nvidia-smi calls it
   uint32_t major = 0, minor = 0;  // compute capability
-  uint32_t n_processors = 0;    // streaming multiprocessors
+  uint32_t n_processors = 0;      // streaming multiprocessors
   uint32_t max_shared_bytes = 0;  // per block, what a launch may ask for
   uint64_t memory_bytes = 0;
-  bool early_launch = false;    // programmatic dependent launch works with the code that was loaded
+  bool early_launch = false;  // programmatic dependent launch works with the code that was loaded
 };
 
 class Gpu {

@@ -15,7 +15,8 @@ TEST(CudaGlu, EveryActivation) {
   for (const uint32_t act : {BN_ACT_RELU2, BN_ACT_SILU, BN_ACT_GELU_TANH}) {
     const uint32_t n = 328, tokens = 3;
     std::vector<float> h(tokens * 2 * n), y(tokens * n, -1.0f);
-    for (size_t i = 0; i < h.size(); ++i) h[i] = static_cast<float>(static_cast<int>(i * 2654435761u >> 16) % 4001 - 2000) / 300.0f;
+    for (size_t i = 0; i < h.size(); ++i)
+      h[i] = static_cast<float>(static_cast<int>(i * 2654435761u >> 16) % 4001 - 2000) / 300.0f;
     const GluArgs args{h.data(), y.data(), n, 2 * n, n, act};
     emulation::launch(glu_kernel(), glu_shape(tokens, n), &args);
     for (uint32_t t = 0; t < tokens; ++t) {

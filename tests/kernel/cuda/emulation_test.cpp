@@ -1,9 +1,9 @@
 // kernel/cuda/emulation_test.cpp - the emulation itself: fibers meet, instructions of a warp, kernels that hang are found.
-#include "emulation/block.h"
-
 #include <gtest/gtest.h>
 
 #include <vector>
+
+#include "emulation/block.h"
 
 namespace bn_cuda {
 namespace {
