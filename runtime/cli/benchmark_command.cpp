@@ -172,7 +172,7 @@ class Benchmark {
     setup.repetitions = o_.repetitions;
     setup.warm_up = o_.warm_up;
     setup.delay = o_.delay;
-    setup.session.engine.device_options = mock_device_options(o_.compute.mock);
+    setup.session.engine.device_options = device_options(o_.compute);
     setup.session.engine.head = head_mode(o_.compute.head);
     setup.session.engine.prepack_cache = !o_.compute.no_prepack_cache;
     setup.session.patience = {o_.compute.hang_limit, 6 * o_.compute.hang_limit};

@@ -1,6 +1,7 @@
 // cli/commands.h - the commands of bitnet-run, one function and one file each. They return the exit code or throw Error.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "benchmark/results.h"
@@ -39,8 +40,8 @@ gguf::TernaryOptions ternary_options(const FormatOptions& formats, gguf::TileTab
 backend::DiscoveryOptions discovery_options(const PluginOptions& options);
 // What the policy decides from, with measured scores where they matter.
 backend::PolicyInput policy_input(const backend::Registry& registry, const ComputeOptions& options, const model::Model& model);
-// The JSON for the mock's open(): its mode, tier and faults.
-std::string mock_device_options(const MockOptions& mock);
+// By plugin name the JSON for its open(): --backend-options, and of the mock its mode, tier and faults.
+std::map<std::string, std::string> device_options(const ComputeOptions& options);
 model::HeadMode head_mode(HeadChoice choice);
 // What "backends explain" and "inspect" say of a model.
 backend::Explanation explanation(const backend::Registry& registry, const std::string& path, const model::Model& model,

@@ -96,7 +96,7 @@ class LayoutCheck {
     engine::SessionOptions so;
     so.engine.n_ctx = n_ctx;
     so.engine.max_batch = n_ctx;
-    so.engine.device_options = mock_device_options(compute_.mock);
+    so.engine.device_options = device_options(compute_);
     so.engine.head = model::HeadMode::kFull;
     so.engine.prepack_cache = false;  // three of four would be kept for nothing
     so.threads = thread_count(compute_);

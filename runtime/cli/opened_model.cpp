@@ -76,7 +76,7 @@ engine::SessionOptions OpenedModel::session_options(const ComputeOptions& option
   so.engine.n_ctx = n_ctx;
   so.engine.max_batch = static_cast<uint32_t>(options.ubatch_size);
   so.engine.kv_dtype = options.kv_type == KvType::kF16 ? BN_DT_F16 : BN_DT_F32;
-  so.engine.device_options = mock_device_options(options.mock);
+  so.engine.device_options = device_options(options);
   so.engine.head = head_mode(options.head);
   so.engine.prepack_cache = !options.no_prepack_cache;
   so.engine.draft_min = options.draft_min;

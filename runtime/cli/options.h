@@ -103,10 +103,11 @@ struct ComputeOptions {
   double hang_limit = 0;             // seconds
   KvType kv_type = KvType::kF32;
   HeadChoice head = HeadChoice::kAuto;
-  uint32_t draft_min = 0;  // guesses of a step at least
-  uint32_t draft_max = 0;  // at most; 0: no speculation
-  int batch_size = 0;      // tokens, >= ubatch_size
-  int ubatch_size = 0;     // tokens
+  uint32_t draft_min = 0;                              // guesses of a step at least
+  uint32_t draft_max = 0;                              // at most; 0: no speculation
+  int batch_size = 0;                                  // tokens, >= ubatch_size
+  int ubatch_size = 0;                                 // tokens
+  std::map<std::string, std::string> backend_options;  // plugin name: a JSON object for it
   PluginOptions plugins;
   MockOptions mock;
 };

@@ -23,6 +23,11 @@ std::optional<std::string> tokenizer_of(const Settings& settings);
 FormatOptions format_options(const Settings& settings);
 OutputOptions output_options(const Settings& settings);  // of commands with --json
 LogLevel log_level_of(const Settings& settings);
+// options_compute.cpp. The choice of backends alone; with threads, batch sizes, KV type and limits.
+ComputeOptions choice_options(const Settings& settings, ParsedCommand& parsed);
+PluginOptions plugin_options(const Settings& settings, const Environment& environment, std::vector<std::string>& warnings);
+void fill_speculation(const Settings& settings, ComputeOptions& out);
+ComputeOptions compute_options(const Settings& settings, const Environment& environment, ParsedCommand& parsed);
 // Which backends may run and with what; threads, batch sizes, KV type, time limit and isolation are the command's.
 ComputeOptions backend_options(const Settings& settings, const Environment& environment, ParsedCommand& parsed);
 // Error when there are any.

@@ -1,6 +1,7 @@
 // cli/surroundings.cpp - where this program lies, its default model, its plugins, its output.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -52,11 +53,22 @@ backend::DiscoveryOptions discovery_options(const PluginOptions& options) {
   return out;
 }
 
-std::string mock_device_options(const MockOptions& mock) {
-  nlohmann::json j = {{"mode", mock.mode}};
-  if (mock.mode == "faithful") j["tier"] = mock.tier;
-  if (!mock.faults.empty()) j["faults"] = mock.faults;
-  return json_text(j);
+std::map<std::string, std::string> device_options(const ComputeOptions& options) {
+  nlohmann::json mock = {{"mode", options.mock.mode}};
+  if (options.mock.mode == "faithful") mock["tier"] = options.mock.tier;
+  if (!options.mock.faults.empty()) mock["faults"] = options.mock.faults;
+  std::map<std::string, std::string> all = {{"mock", json_text(mock)}};
+  for (const auto& [name, json] : options.backend_options) all[name] = json;
+  return all;
+}
+
+void refuse_options_of_unknown_backends(const backend::Registry& registry, const ComputeOptions& options) {
+  const auto facts = registry.facts();
+  for (const auto& [name, json] : options.backend_options) {
+    if (std::any_of(facts.begin(), facts.end(), [&](const auto& plugin) { return plugin.name == name; })) continue;
+    fail(ErrorKind::kUsage, "--backend-options: no backend is called '{}'; 'bitnet-run backends list' shows the names",
+         printable(name));
+  }
 }
 
 uint32_t thread_count(const ComputeOptions& options) {
@@ -64,6 +76,7 @@ uint32_t thread_count(const ComputeOptions& options) {
 }
 
 backend::PolicyInput policy_input(const backend::Registry& registry, const ComputeOptions& options, const model::Model& model) {
+  refuse_options_of_unknown_backends(registry, options);
   backend::PolicyInput input;
   input.plugins = registry.facts();
   input.requested = options.backends;

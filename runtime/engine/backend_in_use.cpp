@@ -66,7 +66,6 @@ void BackendInUse::give_up_current(bn_status code, backend::Stage stage, const s
 
 EngineOptions BackendInUse::engine_options() const {
   EngineOptions engine = options_.engine;
-  if (plugin().kind != "test") engine.device_options.clear();  // the mock's script is the mock's
   if (smaller_) {
     engine.max_batch = std::max(1u, engine.max_batch / 8);
     if (options_.n_ctx_least > 0) engine.n_ctx = std::min(engine.n_ctx, options_.n_ctx_least);

@@ -139,7 +139,7 @@ class Worker {
     options.draft_min = j["draft_min"];
     options.draft_max = j["draft_max"];
     options.kv_dtype = j["kv_dtype"];
-    options.device_options = j["device_options"];
+    options.device_options = j["device_options"].get<std::map<std::string, std::string>>();
     team_ = std::make_unique<ThreadTeam>(j["threads"].get<uint32_t>());
     options.prepack_cache = j["prepack_cache"];
     options.head = static_cast<model::HeadMode>(j["head"].get<uint32_t>());

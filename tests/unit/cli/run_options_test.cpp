@@ -226,6 +226,17 @@ TEST(Run, KvTypeAliases) {
   }
 }
 
+TEST(Run, OptionsOfBackends) {
+  const RunOptions run =
+      parse_run({"-p", "x", "--backend-options", "cuda={\"path\": \"bits\"}", "--backend-options", "acme={}"});
+  EXPECT_EQ(run.compute.backend_options,
+            (std::map<std::string, std::string>{{"cuda", "{\"path\": \"bits\"}"}, {"acme", "{}"}}));
+  for (const char* bad : {"cuda", "={}", "cuda=", "cuda=[1]", "cuda={", ""}) {
+    EXPECT_CONTAINS(refusal({"-p", "x", "--backend-options", bad}), "--backend-options") << bad;
+  }
+  EXPECT_CONTAINS(refusal({"-p", "x", "--backend-options", "a={}", "--backend-options", "a={}"}), "--backend-options");
+}
+
 TEST(Run, PluginsAndOutput) {
   const RunOptions run = parse_run({"-p",
                                     "x",

@@ -66,7 +66,7 @@ class BatchTest : public testing::TestWithParam<Shape> {
     options.max_batch = GetParam().max_batch;
     options.head = GetParam().head;
     options.kv_dtype = GetParam().kv_dtype;
-    if (plugin_->kind == "test") options.device_options = R"({"mode":"faithful","tier":"kernels"})";
+    if (plugin_->kind == "test") options.device_options["mock"] = R"({"mode":"faithful","tier":"kernels"})";
     backend::Candidate candidate{};
     candidate.name = plugin_->name;
     candidate.device = plugin_->devices.front().id;

@@ -58,7 +58,7 @@ class EngineTest : public testing::TestWithParam<Kind> {
     options.draft_min = n_draft;  // whether they pay off or not: tests want guesses
     options.draft_max = n_draft;
     if (plugin->kind == "test")
-      options.device_options = std::string(R"({"mode":"faithful","tier":")") + GetParam().tier + "\"}";
+      options.device_options["mock"] = std::string(R"({"mode":"faithful","tier":")") + GetParam().tier + "\"}";
     backend::Candidate candidate{};
     candidate.name = plugin->name;
     candidate.device = plugin->devices.front().id;
