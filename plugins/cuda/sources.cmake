@@ -1,4 +1,8 @@
 # The sources of cuda, as paths from this folder: the plugin compiles the kernels with nvcc, the tests with the host's compiler.
-set(cuda_kernels device/glu.cu)
-set(cuda_host gpu/errors.cpp gpu/faulty_gpu.cpp)  # the same for a real and for the emulated GPU
+set(cuda_kernels
+  device/glu.cu
+  device/norm.cu)
+set(cuda_host  # the same for a real and for the emulated GPU
+  gpu/errors.cpp
+  gpu/faulty_gpu.cpp)
 set(cuda_real gpu/cuda_gpu.cu)

@@ -49,6 +49,14 @@ static inline void dense(const bn_dense& a, uint32_t row0, uint32_t row1) {
   }
 }
 
+// The int8 code of one element u of a vector, k = 127/largest |u|.
+BN_KIT_FN int8_t norm_code(float u, float k) {
+  float code = round_half_even(u * k);
+  code = code > 127.0f ? 127.0f : code;  // a no-op for finite u; keeps the conversion defined for the rest
+  code = code >= -127.0f ? code : -127.0f;
+  return static_cast<int8_t>(code);
+}
+
 // norm: y = (x*gain)*r with r = 1/sqrt(S16(x,x)/n + eps); and/or int8 codes of u = x*gain with scale (a/127)*r, where a is
 // the largest |u|, at least 1e-5*sqrt(mean+eps). The factor r cancels in the codes, so they need no second pass over y.
 static inline void norm(const bn_norm& a, uint32_t vec0, uint32_t vec1) {
@@ -70,10 +78,7 @@ static inline void norm(const bn_norm& a, uint32_t vec0, uint32_t vec1) {
       int8_t* q = a.q + static_cast<uint64_t>(v) * a.q_stride;
       int32_t sum = 0;
       for (uint32_t i = 0; i < a.n; ++i) {
-        float code = round_half_even((a.gain ? x[i] * a.gain[i] : x[i]) * k);
-        code = code > 127.0f ? 127.0f : code;  // a no-op for finite x; keeps the conversion defined for the rest
-        code = code >= -127.0f ? code : -127.0f;
-        q[i] = static_cast<int8_t>(code);
+        q[i] = norm_code(a.gain ? x[i] * a.gain[i] : x[i], k);
         sum += q[i];
       }
       for (uint32_t i = a.n; i < a.q_stride; ++i) q[i] = 0;

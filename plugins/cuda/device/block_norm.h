@@ -1,0 +1,123 @@
+// device/block_norm.h - a block works on one vector: its sum S16, its largest element, its int8 codes, with the bits of kit
+// norm().
+//
+// Call from all threads of a block. Order: measure_vector() (holds one sync_block), then quantise_vector() and what else needs
+// its numbers; then the caller's sync_block() before anyone reads another thread's codes or uses `scratch` for something else.
+// x and gain: 16-byte aligned, gain may be null. With u = x*gain (x where gain is null), each rounded:
+//   code = norm_code(u, 127/largest), x_scale = (largest/127)*r, y = u*r.
+#pragma once
+
+#include "bitnet/kit/ops.hpp"
+#include "simt.h"
+
+namespace bn_cuda {
+
+// r: 1/sqrt(S16(x,x)/n + eps), 1 where eps < 0. largest: of |u|, at least 1e-5/r as norm() has it. The same in all threads.
+struct VectorNumbers {
+  float r, largest;
+};
+BN_BOTH float scale_of(VectorNumbers v) { return (v.largest / 127.0f) * v.r; }
+
+// Bytes of scratch in shared memory for measure_vector().
+BN_BOTH constexpr uint32_t measure_bytes(uint32_t n) { return ((n + 255) / 256 * 16 + 32) * 4; }
+
+template <class T>
+BN_DEVICE T sum_of_warp(T v) {
+  for (uint32_t m = 16; m > 0; m /= 2) v += shuffle_xor(v, m);
+  return v;
+}
+// Never gives NaN: a NaN among the values counts as 0, as in norm().
+BN_DEVICE float max_of_warp(float v) {
+  for (uint32_t m = 16; m > 0; m /= 2) {
+    const float other = shuffle_xor(v, m);
+    v = other > v ? other : v;
+  }
+  return v;
+}
+
+// One lane of one chunk of S16: 16 elements, 16 apart. Adds what they give to *top; its sum is the result.
+BN_DEVICE float measure_lane(const float* x, const float* gain, uint32_t first, uint32_t n, float* top) {
+  float v[16], g[16];
+  BN_UNROLL
+  for (uint32_t i = 0; i < 16; ++i) v[i] = first + 16 * i < n ? x[first + 16 * i] : 0.0f;
+  if (gain != nullptr) {
+    BN_UNROLL
+    for (uint32_t i = 0; i < 16; ++i) g[i] = first + 16 * i < n ? gain[first + 16 * i] : 0.0f;
+  }
+  float lane = 0.0f;
+  BN_UNROLL
+  for (uint32_t i = 0; i < 16; ++i) {
+    lane = bn::kit::fma(v[i], v[i], lane);
+    const float u = __builtin_fabsf(gain != nullptr ? v[i] * g[i] : v[i]);
+    *top = u > *top ? u : *top;
+  }
+  return lane;
+}
+
+BN_DEVICE VectorNumbers measure_vector(const float* x, const float* gain, uint32_t n, float eps, float* scratch) {
+  const uint32_t chunks = (n + 255) / 256;
+  float* tops = scratch + 16 * chunks;
+  float top = 0.0f;
+  for (uint32_t i = thread_index(); i < 16 * chunks; i += n_threads()) {
+    scratch[i] = measure_lane(x, gain, i / 16 * 256 + i % 16, n, &top);
+  }
+  top = max_of_warp(top);
+  if (lane_index() == 0) tops[warp_index()] = top;
+  sync_block();
+  top = max_of_warp(lane_index() < n_threads() / 32 ? tops[lane_index()] : 0.0f);
+  float root = 1.0f, r = 1.0f;
+  if (eps >= 0.0f) {  // every warp for itself: totals of the 16 lanes, chunks rising, then fold16 as an exchange
+    float total = 0.0f;
+    for (uint32_t c = 0; c < chunks; ++c) total += scratch[16 * c + lane_index() % 16];
+    for (uint32_t m = 8; m > 0; m /= 2) total = total + shuffle_xor(total, m);
+    root = __builtin_sqrtf(total / static_cast<float>(n) + eps);
+    r = 1.0f / root;
+  }
+  const float least = 1e-5f * root;
+  return {r, top > least ? top : least};
+}
+
+// Elements 4i..4i+3 of u; 0 behind n.
+struct Quad {
+  float v[4];
+};
+BN_DEVICE Quad load_quad(const float* p, uint32_t i, uint32_t n) {
+  Quad quad = {};
+  if (4 * i + 4 <= n) {
+    const Words4 words = *reinterpret_cast<const Words4*>(p + 4 * i);
+    BN_UNROLL
+    for (uint32_t j = 0; j < 4; ++j) quad.v[j] = bn::kit::float_of(words.w[j]);
+  } else {
+    for (uint32_t j = 0; 4 * i + j < n; ++j) quad.v[j] = p[4 * i + j];
+  }
+  return quad;
+}
+BN_DEVICE Quad load_product(const float* x, const float* gain, uint32_t i, uint32_t n) {
+  Quad u = load_quad(x, i, n);
+  if (gain == nullptr) return u;
+  const Quad g = load_quad(gain, i, n);
+  BN_UNROLL
+  for (uint32_t j = 0; j < 4; ++j) u.v[j] = u.v[j] * g.v[j];
+  return u;
+}
+
+// Codes to q (4-byte aligned, global or shared memory), zeros in [n, n_padded); n_padded: a multiple of 4, at least n.
+// Result: the sum of the codes that this thread wrote.
+BN_DEVICE int32_t quantise_vector(const float* x, const float* gain, uint32_t n, uint32_t n_padded, float largest, int8_t* q) {
+  const float k = 127.0f / largest;
+  int32_t sum = 0;
+  for (uint32_t i = thread_index(); i < n_padded / 4; i += n_threads()) {
+    const Quad u = load_product(x, gain, i, n);
+    uint32_t word = 0;
+    BN_UNROLL
+    for (uint32_t j = 0; j < 4; ++j) {
+      const int8_t code = 4 * i + j < n ? bn::kit::norm_code(u.v[j], k) : int8_t{0};
+      sum += code;
+      word |= static_cast<uint32_t>(static_cast<uint8_t>(code)) << (8 * j);
+    }
+    reinterpret_cast<uint32_t*>(q)[i] = word;
+  }
+  return sum;
+}
+
+}  // namespace bn_cuda
