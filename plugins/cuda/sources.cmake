@@ -1,7 +1,10 @@
 # The sources of cuda, as paths from this folder: the plugin compiles the kernels with nvcc, the tests with the host's compiler.
 set(cuda_kernels
+  device/draw.cu
   device/glu.cu
-  device/norm.cu)
+  device/head_full.cu
+  device/norm.cu
+  device/top.cu)
 set(cuda_host  # the same for a real and for the emulated GPU
   gpu/errors.cpp
   gpu/faulty_gpu.cpp)

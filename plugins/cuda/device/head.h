@@ -1,6 +1,9 @@
 // device/head.h - from the last hidden state to the next token: all logits, or the best few by screening, and the draw.
 //
 // hidden: [T][n_embd] after the output norm. Logits are dense() of the kit (S16, any dtype), bit for bit.
+// Chains  all logits: head, top, draw. Screened: see ScreenArgs. A sampler that wants the whole vocabulary (temperature above
+// 0,
+//         top_k 0) needs a list that no kernel here makes: the engine downloads the logits and samples on the host.
 #pragma once
 
 #include "simt.h"
@@ -8,15 +11,29 @@
 
 namespace bn_cuda {
 
+// table and x: 16-byte aligned.
 struct HeadArgs {
   const uint8_t* table;     // [n_vocab] rows of dtype
-  const float* row_scales;  // BN_DT_I8_ROW
+  const float* row_scales;  // BN_DT_I8_ROW: n_row_scales of them, one per row or one in all
   const float* x;           // [T][n_embd]
   float* logits;            // [T][n_vocab]
+  uint32_t* not_finite;     // [T] or null: set to 1 where a logit is not finite, else not touched
   uint32_t dtype, n_vocab, n_embd, n_row_scales, n_tokens;
 };
-const Kernel& head_kernel(uint32_t dtype);
+const Kernel& head_kernel(const HeadArgs& a);
 Shape head_shape(const HeadArgs& a);
+
+constexpr uint32_t kMaxCandidates = 2048;
+
+// The best k of each of T rows of logits, by falling logit, ties by rising id. No workspace; one block a row.
+struct TopArgs {
+  const float* logits;  // [T][n_vocab], finite
+  int32_t* top_id;      // [T][k]
+  float* top_logit;     // [T][k]
+  uint32_t n_vocab, k;  // k: 1..BN_TOPK_MAX, at most n_vocab
+};
+const Kernel& top_kernel();
+Shape top_shape(uint32_t n_tokens);
 
 // The compact copy: w_r = s_r*q_r + d_r. Made on the device at load, read row by row from the table there.
 struct ScreenTable {
@@ -26,8 +43,6 @@ struct ScreenTable {
   uint32_t q_stride;
 };
 uint64_t screen_bytes(uint32_t n_vocab, uint32_t n_embd);
-
-constexpr uint32_t kMaxCandidates = 2048;
 
 // Exact best k of one token in three kernels: bounds of every row; candidates; exact logits of them, sorted.
 struct ScreenArgs {
@@ -42,21 +57,28 @@ struct ScreenArgs {
   uint32_t* overflow;      // set to 1 when more than kMaxCandidates rows could be among the best: the full head is needed
 };
 
-// The draw of the canonical sampler (kit/sampler.hpp) from an exact sorted list, and what ends a step: the token goes to
-// tokens[position+1] and to the ring, position rises. One block.
+// The draw of the canonical sampler (kit/sampler.hpp) from an exact sorted list, and what ends a step of one token: the token
+// goes to tokens[position+1] and to the ring, position rises. One block. The number of the draw is position+1.
+// Nothing changes when the chain has stopped or no draws are left. Otherwise one of the StepEnd is found first: kNotFinite,
+// kNeedsFull, kNoRoom (position+1 == n_ctx): then nothing is drawn. A stop token is drawn, and the last token wanted.
 struct DrawArgs {
-  const int32_t* top_id;
-  const float* top_logit;
-  const uint32_t* overflow;  // may be null
-  const int32_t* stop;       // [n_stop]
-  int32_t* tokens;           // [n_ctx] of the sequence
+  const int32_t* top_id;   // [k]
+  const float* top_logit;  // [k]
+  uint32_t* overflow;      // may be null; left 0
+  uint32_t* not_finite;    // may be null; left 0
+  const int32_t* stop;     // [n_stop]
+  int32_t* tokens;         // [n_ctx] of the sequence
   StepState* state;
   int32_t* ring;         // mapped pinned host memory [kRing]: token, by n_drawn % kRing
   uint32_t* ring_count;  // mapped pinned host memory: n_drawn, written after the token
+  uint32_t* ring_end;    // mapped pinned host memory: StepEnd, written after both when it is not kGoingOn
   uint64_t seed;
-  uint32_t k, n_stop, n_ctx;
+  uint32_t k;  // greedy: 1 is enough; else min(top_k of the sampler, n_vocab)
+  uint32_t n_stop, n_ctx;
   float temperature, top_p, min_p;
 };
 constexpr uint32_t kRing = 4096;
+const Kernel& draw_kernel();
+Shape draw_shape(const DrawArgs& a);
 
 }  // namespace bn_cuda

@@ -52,6 +52,7 @@ BN_DEVICE T* shared_memory() {
 BN_DEVICE void sync_block() { __syncthreads(); }
 BN_DEVICE void sync_warp() { __syncwarp(); }
 BN_DEVICE void fence_device() { __threadfence(); }
+BN_DEVICE void fence_system() { __threadfence_system(); }  // what the host may look at
 
 template <class T>
 BN_DEVICE T shuffle_xor(T value, uint32_t mask) {
@@ -104,6 +105,12 @@ BN_DEVICE void dependents_may_start() {
 #  endif
 }
 
+// IEEE half to float, exact.
+BN_DEVICE float half_to_float(uint16_t h) {
+  float x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(h));
+  return x;
+}
 BN_DEVICE uint32_t bit_count(uint32_t v) { return static_cast<uint32_t>(__popc(static_cast<int>(v))); }
 // acc + sum of 4 products of unsigned bytes of a and signed bytes of b.
 BN_DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t acc) {

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "bitnet/kit/arithmetic.hpp"
+
 #define BN_GLOBAL static
 #define BN_DEVICE static inline
 #define BN_BOTH static inline
@@ -49,6 +51,7 @@ BN_DEVICE T* shared_memory() {
 BN_DEVICE void sync_block() { emulation::meet_block(); }
 BN_DEVICE void sync_warp() { emulation::meet_warp(nullptr, 0); }
 BN_DEVICE void fence_device() {}
+BN_DEVICE void fence_system() {}
 
 template <class T>
 BN_DEVICE T shuffle(T value, uint32_t source) {
@@ -93,6 +96,7 @@ BN_DEVICE void copy_wait() {}
 BN_DEVICE void dependency_wait() {}
 BN_DEVICE void dependents_may_start() {}
 
+BN_DEVICE float half_to_float(uint16_t h) { return bn::kit::f16_to_f32(h); }
 BN_DEVICE uint32_t bit_count(uint32_t v) { return static_cast<uint32_t>(__builtin_popcount(v)); }
 BN_DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t acc) {
   for (int i = 0; i < 4; ++i) {
