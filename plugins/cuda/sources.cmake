@@ -6,6 +6,7 @@ set(cuda_kernels
   device/norm.cu
   device/top.cu)
 set(cuda_host  # the same for a real and for the emulated GPU
+  device/t2.cpp
   gpu/errors.cpp
   gpu/faulty_gpu.cpp)
 set(cuda_real gpu/cuda_gpu.cu)
