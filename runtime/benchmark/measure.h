@@ -40,6 +40,7 @@ struct Setup {
 
 struct Row {
   std::string backend, version, device, numerics;  // of the plugin; only `backend` (the label) when nothing could be loaded
+  std::string kind;                                // of the manifest: "cpu", "gpu", ...
   bool mock = false;
   Test test;
   uint32_t threads = 0, batch = 0, ubatch = 0, kv_dtype = 0;
