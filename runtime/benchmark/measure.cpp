@@ -192,9 +192,10 @@ class Measurement {
     if (test_.prompt > 0) row_.first_token.push_back(total);
     while (steps.size() < test_.generate) {
       const uint32_t done = static_cast<uint32_t>(steps.size());
-      const uint32_t n = decodes_many() ? std::min(test_.generate - done, kTokensOfACall) : 1;
+      const bool many = decodes_many() && begin + done > 0;  // an empty sequence has nothing to go on from
+      const uint32_t n = many ? std::min(test_.generate - done, kTokensOfACall) : 1;
       const auto step_start = Clock::now();
-      if (decodes_many()) {
+      if (many) {
         decode_many(n);
       } else {
         step(begin + done);

@@ -169,6 +169,19 @@ TEST(Benchmark, AFailingBackendIsNotMeasured) {
   EXPECT_EQ(rows[1]["backends"], "mock");
 }
 
+// It samples its own tokens; the logits that are compared are of the fixed ones all the same.
+TEST(Benchmark, AnEngineThatDecodesByItself) {
+  const auto hash = [](std::vector<std::string> more) {
+    std::vector<std::string> words = {"-p", "0", "-n", "70", "-r", "2", "-t", "1", "-o", "json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const ProgramResult result = bench(words);
+    EXPECT_EQ(result.exit_code, 0) << result;
+    return json::parse(result.out)["rows"][0]["logits_hash"].get<std::string>();
+  };
+  const std::string engine = hash({"--backend", "mock", "--mock-mode", "faithful", "--mock-tier", "engine"});
+  EXPECT_EQ(engine, hash({"--backend", "cpu_portable"}));
+}
+
 TEST(Benchmark, PresetSaysThatThereIsNoGpu) {
   const ProgramResult result = bench({"--preset", "ac10", "-n", "2", "-r", "1"});
   EXPECT_EQ(result.exit_code, 0) << result;
