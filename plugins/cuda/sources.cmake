@@ -1,6 +1,7 @@
 # The sources of cuda, as paths from this folder: the plugin compiles the kernels with nvcc, the tests with the host's compiler.
 set(cuda_kernels
   device/draw.cu
+  device/gemv.cu
   device/glu.cu
   device/head_full.cu
   device/norm.cu
