@@ -24,6 +24,7 @@ namespace {
 namespace context = boost::context;
 
 constexpr size_t kStackBytes = 128 * 1024;
+constexpr uint32_t kScheduler = 0xFFFFFFFFu;
 
 // Tells the address sanitizer that the stack changes; a no-op without it.
 class StackSwitch {
@@ -69,7 +70,7 @@ struct Warp {
 };
 
 struct Thread {
-  context::fiber fiber;
+  context::fiber fiber;  // empty while it runs, and after its end
   bool done = false;
 };
 
@@ -81,7 +82,8 @@ class Block {
     shared_.resize((shape.shared_bytes + 15) / 16 + 1);
   }
 
-  void run(uint32_t x, uint32_t y);
+  // backwards: the last warp and the last lane first, so that a missing barrier shows in one of the two orders.
+  void run(uint32_t x, uint32_t y, bool backwards);
   const Place& place() const { return place_; }
 
   void meet_block() {
@@ -96,52 +98,69 @@ class Block {
   }
 
   const Slot* meet_warp(const uint32_t* words, uint32_t n) {
-    Warp& warp = warps_[place_.thread / 32];
+    const uint32_t self = place_.thread;
+    Warp& warp = warps_[self / 32];
     const uint32_t generation = warp.generation;
     Slot* slots = warp.slots[generation % 2];
-    for (uint32_t i = 0; i < n; ++i) slots[place_.thread % 32].word[i] = words[i];
+    for (uint32_t i = 0; i < n; ++i) slots[self % 32].word[i] = words[i];
     if (++warp.arrived == 32) {
       warp.arrived = 0;
       ++warp.generation;
       ++progress_;
+    } else if (const uint32_t next = self / 32 * 32 + (self + (backwards_ ? 31 : 1)) % 32;
+               warp.generation == generation && threads_[next].fiber) {
+      switch_to(next);  // straight to the next lane, which most often arrives here too
     }
     while (warp.generation == generation) yield();
     return slots;
   }
 
  private:
-  // Back to the scheduler; returns when this thread's turn comes.
-  void yield() {
-    Thread& self = threads_[place_.thread];
+  // Leaves the running thread for `next`, a thread or kScheduler; returns when somebody comes back to it.
+  void switch_to(uint32_t next) {
+    const uint32_t self = running_;
     StackSwitch stack;
-    stack.leave_to(scheduler_bottom_, scheduler_bytes_);
-    (void)self;
-    back_ = std::move(back_).resume();
+    if (next == kScheduler) {
+      stack.leave_to(scheduler_bottom_, scheduler_bytes_);
+    } else {
+      stack.leave_to(stacks_[next].bytes.get(), kStackBytes);
+    }
+    context::fiber target = std::move(next == kScheduler ? scheduler_ : threads_[next].fiber);
+    left_ = self;
+    running_ = next;
+    keep(std::move(target).resume());
     stack.arrived();
+    running_ = self;
+    if (self != kScheduler) place_.thread = self;
   }
+  // What a resume() gives is the fiber that was left for this one.
+  void keep(context::fiber&& from) {
+    if (!from) return;  // it has ended
+    (left_ == kScheduler ? scheduler_ : threads_[left_].fiber) = std::move(from);
+  }
+  void yield() { switch_to(kScheduler); }
 
   void start(uint32_t thread) {
     threads_[thread].done = false;
     threads_[thread].fiber =
         context::fiber(std::allocator_arg, KeptStacks(stacks_[thread]), [this, thread](context::fiber&& from) {
+          const void* bottom = nullptr;
+          size_t bytes = 0;
           StackSwitch stack;
-          stack.arrived(&scheduler_bottom_, &scheduler_bytes_);
-          back_ = std::move(from);
+          stack.arrived(&bottom, &bytes);
+          if (left_ == kScheduler && scheduler_bottom_ == nullptr) {
+            scheduler_bottom_ = bottom;
+            scheduler_bytes_ = bytes;
+          }
+          keep(std::move(from));
+          place_.thread = thread;
           kernel_.on_host(args_);
           threads_[thread].done = true;
           ++progress_;
+          left_ = thread;
           stack.leave_to(scheduler_bottom_, scheduler_bytes_, true);
-          return std::move(back_);
+          return std::move(scheduler_);
         });
-  }
-
-  void resume(uint32_t thread) {
-    place_.thread = thread;
-    StackSwitch stack;
-    stack.leave_to(stacks_[thread].bytes.get(), kStackBytes);
-    context::fiber rest = std::move(threads_[thread].fiber).resume();
-    stack.arrived();
-    if (!threads_[thread].done) threads_[thread].fiber = std::move(rest);
   }
 
   const Kernel& kernel_;
@@ -151,16 +170,19 @@ class Block {
   std::vector<Thread> threads_;
   std::vector<Stack>& stacks_;
   std::vector<Words4> shared_;
-  context::fiber back_;  // to the scheduler, of the running thread
+  context::fiber scheduler_;  // what runs when no thread does; empty while it runs
+  uint32_t running_ = kScheduler, left_ = kScheduler;
   const void* scheduler_bottom_ = nullptr;
   size_t scheduler_bytes_ = 0;
   uint32_t arrived_ = 0, generation_ = 0;
+  bool backwards_ = false;
   uint64_t progress_ = 0;  // meetings completed and threads ended
 };
 
 thread_local Block* current = nullptr;
 
-void Block::run(uint32_t x, uint32_t y) {
+void Block::run(uint32_t x, uint32_t y, bool backwards) {
+  backwards_ = backwards;
   place_.block_x = x;
   place_.block_y = y;
   std::memset(shared_.data(), 0xA5, shared_.size() * sizeof(Words4));
@@ -171,15 +193,17 @@ void Block::run(uint32_t x, uint32_t y) {
   while (left != 0) {
     const uint64_t before = progress_;
     left = 0;
-    for (uint32_t w = 0; w < n / 32; ++w) {  // one warp as far as it goes, then the next
+    for (uint32_t i = 0; i < n / 32; ++i) {  // one warp as far as it goes, then the next
+      const uint32_t first = 32 * (backwards ? n / 32 - 1 - i : i);
       uint64_t warp_before;
       do {
         warp_before = progress_;
-        for (uint32_t i = 32 * w; i < 32 * w + 32; ++i) {
-          if (!threads_[i].done) resume(i);
+        for (uint32_t k = 0; k < 32; ++k) {
+          const uint32_t thread = first + (backwards ? 31 - k : k);
+          if (!threads_[thread].done) switch_to(thread);
         }
       } while (progress_ != warp_before);
-      for (uint32_t i = 32 * w; i < 32 * w + 32; ++i) left += !threads_[i].done;
+      for (uint32_t k = 0; k < 32; ++k) left += !threads_[first + k].done;
     }
     if (progress_ == before) {
       throw std::logic_error("kernel " + std::string(kernel_.name) + ", block " + std::to_string(x) + "," + std::to_string(y) +
@@ -207,8 +231,10 @@ void launch(const Kernel& kernel, const Shape& shape, const void* args) {
     ~Scope() { current = outer; }
     Block* outer;
   } scope(&block);
+  thread_local uint32_t turn = 0;
+  ++turn;
   for (uint32_t y = 0; y < shape.grid_y; ++y) {
-    for (uint32_t x = 0; x < shape.grid_x; ++x) block.run(x, y);
+    for (uint32_t x = 0; x < shape.grid_x; ++x) block.run(x, y, (turn + x + y) % 2 != 0);
   }
 }
 

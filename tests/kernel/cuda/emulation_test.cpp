@@ -1,6 +1,7 @@
 // kernel/cuda/emulation_test.cpp - the emulation itself: fibers meet, instructions of a warp, kernels that hang are found.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "emulation/block.h"
@@ -42,6 +43,25 @@ TEST(CudaEmulation, AKernelThatWaitsForEverIsNamed) {
   } catch (const std::logic_error& e) {
     EXPECT_STREQ(e.what(), "kernel one_stays_away, block 0,0: 63 threads wait for others that never come");
   }
+}
+
+// Thread i gives its number to its neighbour without a barrier between.
+BN_GLOBAL void forgets_the_barrier(SumArgs a) {
+  int32_t* box = shared_memory<int32_t>();
+  box[thread_index()] = static_cast<int32_t>(thread_index());
+  a.out[thread_index()] = box[(thread_index() + 63) % 64];
+}
+
+TEST(CudaEmulation, AMissingBarrierShowsInOneOfTwoOrders) {
+  uint32_t wrong[2] = {};
+  for (uint32_t& n : wrong) {
+    int32_t out[64];
+    const SumArgs args{out};
+    emulation::launch(KernelOf<SumArgs>::make<forgets_the_barrier>("forgets_the_barrier"), {1, 1, 64, 256}, &args);
+    for (int32_t i = 0; i < 64; ++i) n += out[i] != (i + 63) % 64;
+  }
+  EXPECT_EQ(std::min(wrong[0], wrong[1]), 1u);   // forwards only the first thread is too early
+  EXPECT_EQ(std::max(wrong[0], wrong[1]), 63u);  // backwards all but the first are
 }
 
 struct MmaArgs {
