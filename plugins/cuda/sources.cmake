@@ -1,10 +1,13 @@
 # The sources of cuda, as paths from this folder: the plugin compiles the kernels with nvcc, the tests with the host's compiler.
 set(cuda_kernels
+  device/attention_decode.cu
   device/draw.cu
+  device/embed.cu
   device/gemv.cu
   device/glu.cu
   device/head_full.cu
   device/norm.cu
+  device/rope.cu
   device/top.cu)
 set(cuda_host  # the same for a real and for the emulated GPU
   device/t2.cpp

@@ -1,6 +1,7 @@
 // device/attention.h - attention over the cache, with the bits of kit attention(): chunks of 128 positions, rising.
 #pragma once
 
+#include "elementwise.h"
 #include "simt.h"
 #include "step.h"
 
@@ -18,9 +19,22 @@ struct AttentionArgs {
   uint32_t n_splits;  // decode: blocks that share the chunks of one head
   float scale;
 };
-// Few tokens (decode, guesses): chunks are dealt to n_splits blocks a head; the last to arrive joins them in order.
+// head_dim: a multiple of 4, at most 256. k, v: 16-byte aligned, and so are the heads in them.
+
+// Few tokens (decode, guesses): chunks are dealt to n_splits blocks per KV head; the last to arrive joins them in order. When
+// they are few, every query head and chunk has a block of its own; blocks with nothing to do leave at once.
 const Kernel& attention_decode_kernel(uint32_t kv_dtype);
 Shape attention_decode_shape(const AttentionArgs& a);
+// n_splits that fills a GPU of n_sms multiprocessors with one token, for contexts up to n_ctx.
+uint32_t attention_decode_splits(uint32_t n_heads, uint32_t n_kv_heads, uint32_t n_ctx, uint32_t n_sms);
+
+// One token: rope_kernel() and attention_decode_kernel() in one launch, same shape function. rope.qkv keeps its unrotated q;
+// attention.q is not read.
+struct FusedAttentionArgs {
+  RopeArgs rope;
+  AttentionArgs attention;
+};
+const Kernel& fused_attention_kernel(uint32_t kv_dtype);
 uint64_t attention_partial_floats(uint32_t n_tokens, uint32_t n_heads, uint32_t head_dim, uint32_t n_ctx);
 // A prompt: blocks of queries against blocks of keys in shared memory.
 const Kernel& attention_prompt_kernel(uint32_t kv_dtype);

@@ -2,6 +2,7 @@
 // activation.
 //
 // Each gives the bits of the op of the same name in bitnet/kit/ops.hpp. T: tokens of the step. All pointers are device memory.
+// embed and rope (and attention.h) do nothing while state->stopped is set.
 // Use  `launch(kernel, shape, &args)`; the shape functions say how many blocks and threads a kernel wants.
 #pragma once
 

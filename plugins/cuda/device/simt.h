@@ -30,6 +30,7 @@ struct alignas(16) Words4 {
 
 #  define BN_GLOBAL __global__
 #  define BN_DEVICE static __device__ __forceinline__
+#  define BN_DEVICE_MEMBER __device__ __forceinline__  // of a struct
 #  define BN_BOTH static __host__ __device__ inline
 #  define BN_UNROLL _Pragma("unroll")
 
@@ -86,6 +87,10 @@ BN_DEVICE void prefetch_l2(const void* p) { asm volatile("prefetch.global.L2 [%0
 BN_DEVICE void copy_async(void* shared, const void* global) {
   const uint32_t s = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(s), "l"(global) : "memory");
+}
+BN_DEVICE void copy_async_8(void* shared, const void* global) {  // 8 bytes
+  const uint32_t s = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 8;" ::"r"(s), "l"(global) : "memory");
 }
 BN_DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int N>

@@ -13,6 +13,7 @@
 
 #define BN_GLOBAL static
 #define BN_DEVICE static inline
+#define BN_DEVICE_MEMBER inline
 #define BN_BOTH static inline
 #define BN_UNROLL
 
@@ -90,6 +91,7 @@ BN_DEVICE uint64_t atomic_max(uint64_t* p, uint64_t v) { return exchange_host(p,
 BN_DEVICE Words4 load_stream(const void* p) { return *static_cast<const Words4*>(p); }
 BN_DEVICE void prefetch_l2(const void*) {}
 BN_DEVICE void copy_async(void* shared, const void* global) { std::memcpy(shared, global, 16); }
+BN_DEVICE void copy_async_8(void* shared, const void* global) { std::memcpy(shared, global, 8); }
 BN_DEVICE void copy_commit() {}
 template <int N>
 BN_DEVICE void copy_wait() {}
