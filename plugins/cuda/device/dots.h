@@ -126,13 +126,15 @@ struct Bytes {
   }
 };
 
-// One output, rounded step by step as the host's graph does it.
-BN_DEVICE void store_output(const MatmulArgs& a, uint32_t token, uint32_t row, int32_t dot, float x_scale) {
+// One output, rounded step by step as the host's graph does it. bias: 0 where there is none.
+BN_DEVICE void store_output(const MatmulArgs& a, uint32_t token, uint32_t row, int32_t dot, float x_scale, float w_scale,
+                            float bias) {
   float* y = a.y + uint64_t{token} * a.y_stride + row;
-  float v = static_cast<float>(dot) * (x_scale * a.w_scale[row]);
-  if (a.bias != nullptr) v = v + a.bias[row];
+  float v = static_cast<float>(dot) * (x_scale * w_scale);
+  if (a.bias != nullptr) v = v + bias;
   if (a.add != 0) v = *y + v;
   *y = v;
 }
+BN_DEVICE float bias_of(const MatmulArgs& a, uint32_t row) { return a.bias != nullptr ? a.bias[row] : 0.0f; }
 
 }  // namespace bn_cuda

@@ -47,7 +47,7 @@ BN_GLOBAL void gemv(MatmulArgs a) {
     if (t >= a.n_tokens || row >= a.rows) continue;
     int32_t dot = -a.x_sum[t];
     for (uint32_t k = 0; k < warps; ++k) dot += partial[kOutputs * k + i];
-    store_output(a, t, row, dot, a.x_scale[t]);
+    store_output(a, t, row, dot, a.x_scale[t], a.w_scale[row], bias_of(a, row));
   }
 }
 

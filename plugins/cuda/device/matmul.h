@@ -27,9 +27,10 @@ const char* name_of(DotPath path);
 // One token per block column (grid y): kDot4 and kBits; kBytes takes up to 8 tokens per grid y.
 const Kernel& gemv_kernel(DotPath path);
 Shape gemv_shape(const MatmulArgs& a, DotPath path);
-// Many tokens: tiles of rows x tokens, weights unpacked once per tile.
-const Kernel& gemm_kernel();
-Shape gemm_shape(const MatmulArgs& a);
+// Many tokens: tiles of rows x tokens, weights unpacked once per tile. The width of the tiles, and so the kernel, is chosen for
+// the number of processors: both functions want the same arguments.
+const Kernel& gemm_kernel(const MatmulArgs& a, uint32_t n_processors = 132);
+Shape gemm_shape(const MatmulArgs& a, uint32_t n_processors = 132);
 
 // Decode of one token, fused: norm and quantisation of x in the prologue (every block for itself, the same bits), the matrix,
 // and an epilogue. x: [cols] f32.
