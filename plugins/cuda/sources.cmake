@@ -9,6 +9,9 @@ set(cuda_kernels
   device/head_full.cu
   device/norm.cu
   device/rope.cu
+  device/screen.cu
+  device/screen_bounds.cu
+  device/screen_build.cu
   device/top.cu)
 set(cuda_host  # the same for a real and for the emulated GPU
   device/t2.cpp

@@ -35,27 +35,61 @@ struct TopArgs {
 const Kernel& top_kernel();
 Shape top_shape(uint32_t n_tokens);
 
-// The compact copy: w_r = s_r*q_r + d_r. Made on the device at load, read row by row from the table there.
+// The compact copy of a table of F32, F16 or BF16: w_r = s_r*q_r + d_r. Made on the device at load from the table there.
 struct ScreenTable {
-  int8_t* q;            // [n_vocab][q_stride], q_stride a multiple of 16, zeros behind n_embd
-  float* scale;         // [n_vocab] s_r
-  float *error, *norm;  // [n_vocab] >= ||d_r||, >= max(||w_r||, ||s_r*q_r||), rounded up
+  int8_t* q;     // [n_vocab][q_stride], q_stride a multiple of 16, zeros behind n_embd
+  float* scale;  // [n_vocab] s_r
+  float* error;  // [n_vocab] >= |d_r|; infinite: the row holds numbers that are not finite, or beyond 1e30
+  float* norm;   // [n_vocab] >= max(|w_r|, |s_r*q_r|)
   uint32_t q_stride;
 };
 uint64_t screen_bytes(uint32_t n_vocab, uint32_t n_embd);
+ScreenTable screen_table(void* memory, uint32_t n_vocab, uint32_t n_embd);  // memory: screen_bytes(), 16-byte aligned
 
-// Exact best k of one token in three kernels: bounds of every row; candidates; exact logits of them, sorted.
-struct ScreenArgs {
-  HeadArgs head;  // n_tokens 1; logits unused
+struct ScreenBuildArgs {
+  HeadArgs head;  // x, logits and not_finite unused
   ScreenTable screen;
-  float *lower, *upper;    // [n_vocab] workspace
-  uint32_t* n_candidates;  // [1]
-  int32_t* candidate;      // [kMaxCandidates]
-  int32_t* top_id;         // [kMaxCandidates], by falling logit, ties by rising id
-  float* top_logit;        // [kMaxCandidates]
-  uint32_t k;              // 1..BN_TOPK_MAX
-  uint32_t* overflow;      // set to 1 when more than kMaxCandidates rows could be among the best: the full head is needed
 };
+const Kernel& screen_build_kernel(uint32_t dtype);
+Shape screen_build_shape(const ScreenBuildArgs& a);
+
+// Whether the best k can be screened: F32, F16 or BF16, n_embd a multiple of 8 up to 16384, k up to n_vocab/32. It pays off for
+// heads of many megabytes.
+bool can_screen(uint32_t dtype, uint32_t n_vocab, uint32_t n_embd, uint32_t k);
+
+// The exact best k of one token. The chain of screen_steps(): two digits of x; bounds of every logit (screen_bound.h); a
+// threshold that k logits reach; exact logits of the rows whose upper bound reaches it; sorted.
+struct ScreenVector;
+struct ScreenArgs {
+  HeadArgs head;  // n_tokens 1; logits unused; not_finite as there, of the rows computed: no other can be infinite
+  ScreenTable screen;
+  int32_t* top_id;     // [k], by falling logit, ties by rising id
+  float* top_logit;    // [k]
+  uint32_t* overflow;  // set to 1, else not touched: more than kMaxCandidates rows could be among the best, or x is zero, tiny,
+                       // huge or not finite. Then the list holds nothing: all logits are needed.
+  uint32_t k;
+  // Workspace, given by screen_layout().
+  ScreenVector* vector;
+  float* x;                // [n_embd] and zeros up to a multiple of 256
+  int8_t* digits;          // [2][q_stride]
+  float* upper;            // [n_vocab] upper bounds
+  float* group;            // [ceil(n_vocab/32)] the largest lower bound of 32 rows
+  int32_t* group_id;       // [BN_TOPK_MAX] of the best groups, and their
+  float* group_best;       // [BN_TOPK_MAX] bounds
+  int32_t* candidate;      // [kMaxCandidates]
+  float* candidate_logit;  // [kMaxCandidates]
+};
+uint64_t screen_work_bytes(uint32_t n_vocab, uint32_t n_embd);
+void screen_layout(ScreenArgs* a, void* work);  // work: screen_work_bytes(), 16-byte aligned, any contents
+
+struct ScreenStep {
+  const Kernel* kernel;
+  Shape shape;
+  const void* args;
+};
+constexpr uint32_t kScreenSteps = 5;
+// The launches in their order; returns how many. args point to *a and *groups, which is filled here.
+uint32_t screen_steps(const ScreenArgs* a, TopArgs* groups, ScreenStep (&steps)[kScreenSteps]);
 
 // The draw of the canonical sampler (kit/sampler.hpp) from an exact sorted list, and what ends a step of one token: the token
 // goes to tokens[position+1] and to the ring, position rises. One block. The number of the draw is position+1.

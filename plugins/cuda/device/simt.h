@@ -123,6 +123,10 @@ BN_DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t acc) {
   asm("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(acc));
   return d;
 }
+// The same with signed bytes of both.
+BN_DEVICE int32_t dot4_signed(uint32_t a, uint32_t b, int32_t acc) {
+  return __dp4a(static_cast<int32_t>(a), static_cast<int32_t>(b), acc);
+}
 // d[16x8] += a[16x32] b[32x8], unsigned times signed bytes. With g = lane/4, t = lane%4: a[0] row g, k 4t..4t+3; a[1] row g+8;
 // a[2], a[3] the same at k+16; b[0] column g, k 4t..4t+3, b[1] at k+16; d[0], d[1] row g, columns 2t, 2t+1; d[2], d[3] row g+8.
 BN_DEVICE void mma_u8s8(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {

@@ -107,6 +107,13 @@ BN_DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t acc) {
   return acc;
 }
 
+BN_DEVICE int32_t dot4_signed(uint32_t a, uint32_t b, int32_t acc) {
+  for (int i = 0; i < 4; ++i) {
+    acc += static_cast<int8_t>(a >> (8 * i) & 255u) * static_cast<int8_t>(b >> (8 * i) & 255u);
+  }
+  return acc;
+}
+
 // The two tensor-core instructions differ in what one register of A and one of B give.
 template <class F>
 BN_DEVICE void mma_host(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], F&& product) {
