@@ -3,6 +3,7 @@ set(cuda_kernels
   device/attention_decode.cu
   device/draw.cu
   device/embed.cu
+  device/fused.cu
   device/gemm.cu
   device/gemv.cu
   device/glu.cu

@@ -37,19 +37,22 @@ BN_DEVICE float max_of_warp(float v) {
 
 // One lane of one chunk of S16: 16 elements, 16 apart. Adds what they give to *top; its sum is the result.
 BN_DEVICE float measure_lane(const float* x, const float* gain, uint32_t first, uint32_t n, float* top) {
-  float v[16], g[16];
-  BN_UNROLL
-  for (uint32_t i = 0; i < 16; ++i) v[i] = first + 16 * i < n ? x[first + 16 * i] : 0.0f;
-  if (gain != nullptr) {
-    BN_UNROLL
-    for (uint32_t i = 0; i < 16; ++i) g[i] = first + 16 * i < n ? gain[first + 16 * i] : 0.0f;
-  }
   float lane = 0.0f;
   BN_UNROLL
-  for (uint32_t i = 0; i < 16; ++i) {
-    lane = bn::kit::fma(v[i], v[i], lane);
-    const float u = __builtin_fabsf(gain != nullptr ? v[i] * g[i] : v[i]);
-    *top = u > *top ? u : *top;
+  for (uint32_t half = 0; half < 16; half += 8) {  // 16 loads in flight
+    float v[8], g[8] = {};
+    BN_UNROLL
+    for (uint32_t i = 0; i < 8; ++i) {
+      const uint32_t at = first + 16 * (half + i);
+      v[i] = at < n ? x[at] : 0.0f;
+      if (gain != nullptr) g[i] = at < n ? gain[at] : 0.0f;
+    }
+    BN_UNROLL
+    for (uint32_t i = 0; i < 8; ++i) {
+      lane = bn::kit::fma(v[i], v[i], lane);
+      const float u = __builtin_fabsf(gain != nullptr ? v[i] * g[i] : v[i]);
+      *top = u > *top ? u : *top;
+    }
   }
   return lane;
 }
@@ -88,7 +91,8 @@ BN_DEVICE Quad load_quad(const float* p, uint32_t i, uint32_t n) {
     BN_UNROLL
     for (uint32_t j = 0; j < 4; ++j) quad.v[j] = bn::kit::float_of(words.w[j]);
   } else {
-    for (uint32_t j = 0; 4 * i + j < n; ++j) quad.v[j] = p[4 * i + j];
+    BN_UNROLL
+    for (uint32_t j = 0; j < 4; ++j) quad.v[j] = 4 * i + j < n ? p[4 * i + j] : 0.0f;
   }
   return quad;
 }

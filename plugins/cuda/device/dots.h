@@ -2,7 +2,7 @@
 //
 // With c = w+1, add() puts one tile's products c*x into the lane's running sums: the lane's 16 bytes of the tile, and what
 // prepare() made of the activations of the same 128 columns. publish() writes sums of c*x as out[16*token + row]; the caller
-// takes the sum of x away. Lane 4g+t.
+// takes the sum of x away; publish_first() does so for token 0 alone. Lane 4g+t.
 //   Dot4   one token.
 //   Bits   one token; the weights' two bits as they are against the 8 bit planes of x: no unpacking.
 //   Bytes  up to 8 tokens; the lane prepares those of token g.
@@ -66,6 +66,7 @@ struct Dot4 {
       for (uint32_t m = 0; m < 4; ++m) sums.of[i % 2][m] = dot4(field(counts, m), x.w[i / 2 * 4 + m], sums.of[i % 2][m]);
     }
   }
+  BN_DEVICE void publish_first(const Sums& s, int32_t* out) { publish(s, out); }
   BN_DEVICE void publish(const Sums& s, int32_t* out) {
     publish_quad(joined(s.of[0][0], s.of[0][1], s.of[0][2], s.of[0][3]), joined(s.of[1][0], s.of[1][1], s.of[1][2], s.of[1][3]),
                  out);
@@ -86,12 +87,13 @@ struct Bits {
     const uint32_t g = lane_index() / 4;
     X planes = {};
     BN_UNROLL
-    for (uint32_t i = 0; i < 8; ++i) planes.b[i / 4] |= (a.w[i] >> g & 0x01010101u) << 2 * (i % 4);
+    for (uint32_t i = 0; i < 8; ++i) planes.b[i / 4] += (a.w[i] >> g & 0x01010101u) << 2 * (i % 4);
     BN_UNROLL
     for (uint32_t h = 0; h < 2; ++h) planes.b[h] *= 3;
     return planes;
   }
   BN_DEVICE void add(Sums& sums, const Words4& w, const X& x) { mma_b1(sums.of, w.w, x.b); }
+  BN_DEVICE void publish_first(const Sums& s, int32_t* out) { publish(s, out); }
   BN_DEVICE void publish(const Sums& s, int32_t* out) {
     const uint32_t t = lane_index() % 4;
     const int32_t even = 1 << 2 * t, odd = t == 3 ? -128 : 2 << 2 * t;  // plane 7 is the sign
@@ -103,7 +105,7 @@ struct Bytes {
   static constexpr uint32_t kTokens = 8;
   using X = Activations;
   struct Sums {
-    int32_t of[4][4] = {};  // [m][as mma_u8s8 gives them]
+    int32_t of[2][4] = {};  // [m % 2][as mma_u8s8 gives them]: a shift more, eight registers less
   };
   BN_DEVICE X prepare(const int8_t* x) { return load_activations(x); }
   BN_DEVICE void add(Sums& sums, const Words4& w, const X& x) {
@@ -112,18 +114,25 @@ struct Bytes {
     for (uint32_t i = 0; i < 4; ++i) counts[i] = counts_of(w.w[i]);
     BN_UNROLL
     for (uint32_t m = 0; m < 4; ++m) {
-      const uint32_t a[4] = {field(counts[0], m), field(counts[1], m), field(counts[2], m), field(counts[3], m)};
+      uint32_t a[4];
+      BN_UNROLL
+      for (uint32_t i = 0; i < 4; ++i) a[i] = field(counts[i] >> m / 2 * 4, m % 2);
       const uint32_t b[2] = {x.w[m], x.w[4 + m]};
-      mma_u8s8(sums.of[m], a, b);
+      mma_u8s8(sums.of[m % 2], a, b);
     }
   }
   BN_DEVICE void publish(const Sums& s, int32_t* out) {
     const uint32_t g = lane_index() / 4, t = lane_index() % 4;
     BN_UNROLL
-    for (uint32_t i = 0; i < 4; ++i) {
-      out[16 * (2 * t + i % 2) + g + i / 2 * 8] = joined(s.of[0][i], s.of[1][i], s.of[2][i], s.of[3][i]);
-    }
+    for (uint32_t i = 0; i < 4; ++i) out[16 * (2 * t + i % 2) + g + i / 2 * 8] = value(s, i);
   }
+  BN_DEVICE void publish_first(const Sums& s, int32_t* out) {
+    const uint32_t g = lane_index() / 4;
+    if (lane_index() % 4 != 0) return;
+    out[g] = value(s, 0);
+    out[g + 8] = value(s, 2);
+  }
+  BN_DEVICE int32_t value(const Sums& s, uint32_t i) { return s.of[0][i] + (s.of[1][i] >> 2); }
 };
 
 // One output, rounded step by step as the host's graph does it. bias: 0 where there is none.

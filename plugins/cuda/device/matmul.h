@@ -43,6 +43,6 @@ struct FusedArgs {
   uint32_t act;       // BN_ACT_*, with kGlu
 };
 const Kernel& fused_kernel(DotPath path, Epilogue epilogue);
-Shape fused_shape(const FusedArgs& a, DotPath path, Epilogue epilogue);
+Shape fused_shape(const FusedArgs& a, DotPath path, Epilogue epilogue, uint32_t n_processors = 132);
 
 }  // namespace bn_cuda

@@ -29,6 +29,7 @@ struct alignas(16) Words4 {
 #  include <cuda_runtime.h>
 
 #  define BN_GLOBAL __global__
+#  define BN_GLOBAL_FITTING(threads, blocks) __global__ __launch_bounds__(threads, blocks)  // so many blocks fit on a processor
 #  define BN_DEVICE static __device__ __forceinline__
 #  define BN_DEVICE_MEMBER __device__ __forceinline__  // of a struct
 #  define BN_BOTH static __host__ __device__ inline

@@ -12,6 +12,7 @@
 #include "bitnet/kit/arithmetic.hpp"
 
 #define BN_GLOBAL static
+#define BN_GLOBAL_FITTING(threads, blocks) static
 #define BN_DEVICE static inline
 #define BN_DEVICE_MEMBER inline
 #define BN_BOTH static inline
