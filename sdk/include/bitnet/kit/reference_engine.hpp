@@ -9,6 +9,7 @@
 // Threads one at a time per session; sessions share the model, which is constant.
 #pragma once
 
+#include "bitnet/kit/engine_arguments.hpp"
 #include "bitnet/kit/pooling.hpp"
 #include "bitnet/kit/reference_model.hpp"
 #include "bitnet/kit/sampler.hpp"
@@ -78,7 +79,7 @@ class ReferenceSession {
   // All n tokens go through the layers, or none is taken.
   bn_status append(const int32_t* tokens, uint32_t n, bn_output* out, const bn_call* call, bn_error* error) {
     CallWatch watch(call);
-    if (const bn_status bad = check_append(tokens, n, out, error); bad != BN_OK) return bad;
+    if (const bn_status bad = check_append(model_.arch, size(), n_ctx_, tokens, n, out, error); bad != BN_OK) return bad;
     if (const bn_status stop = watch.poll(error); stop != BN_OK) return stop;
     const uint32_t before = size();
     tokens_.insert(tokens_.end(), tokens, tokens + n);
@@ -96,7 +97,7 @@ class ReferenceSession {
   // before it goes through the layers. Row i of out is of the logits that tokens[i] was drawn from.
   bn_status decode(bn_decode* d, const bn_call* call, bn_error* error) {
     CallWatch watch(call);
-    if (const bn_status bad = check_decode(d, error); bad != BN_OK) return bad;
+    if (const bn_status bad = check_decode(model_.arch, size(), d, error); bad != BN_OK) return bad;
     const bool wants_rows = d->out != nullptr && d->out->want != 0;
     while (d->n_committed < d->max_steps && size() < n_ctx_ && d->stopped == 0) {
       if (const bn_status stop = watch.poll(error); stop != BN_OK) return stop;
@@ -105,7 +106,7 @@ class ReferenceSession {
       for (const float logit : logits_) {
         if (!std::isfinite(logit)) return set_error(error, BN_E_INTERNAL, "decode: logits are not finite");
       }
-      if (wants_rows) write_row(*d->out, d->n_committed);
+      if (wants_rows) write_row(model_.arch, *d->out, d->n_committed, hidden_.data(), logits_.data());
       const int32_t token = sample_logits(*d->sampler, size(), logits_.data(), model_.arch.n_vocab);
       tokens_.push_back(token);
       d->tokens[d->n_committed++] = token;
@@ -154,55 +155,6 @@ class ReferenceSession {
     n_processed_ = std::min(n_processed_, n == 0 ? 0 : n - 1);
   }
 
-  // ---------------------------------------------------------------------------------------- what is refused
-  bn_status check_append(const int32_t* tokens, uint32_t n, bn_output* out, bn_error* error) const {
-    if (n == 0 || tokens == nullptr) return set_error(error, BN_E_INVALID, "append: no tokens");
-    if (n > n_ctx_ - size()) {
-      return set_error(error, BN_E_INVALID, "append: %u tokens do not fit, %u of the context of %u are used", n, size(),
-                       n_ctx_);
-    }
-    for (uint32_t i = 0; i < n; ++i) {
-      if (tokens[i] >= 0 && static_cast<uint32_t>(tokens[i]) < model_.arch.n_vocab) continue;
-      return set_error(error, BN_E_DATA, "append: token %d at index %u is not in the vocabulary of %u", tokens[i], i,
-                       model_.arch.n_vocab);
-    }
-    if (out == nullptr) return BN_OK;
-    if (out->want != 0 && out->first > n) {
-      return set_error(error, BN_E_INVALID, "append: rows from token %u of %u", out->first, n);
-    }
-    return check_output(out, error);
-  }
-
-  bn_status check_decode(bn_decode* d, bn_error* error) const {
-    if (d == nullptr || !BN_HAS(d, out)) return set_error(error, BN_E_INVALID, "decode: arguments missing or cut short");
-    d->n_committed = d->stopped = 0;
-    if (d->max_steps != 0 && d->tokens == nullptr) return set_error(error, BN_E_INVALID, "decode: no room for tokens");
-    if (tokens_.empty()) return set_error(error, BN_E_INVALID, "decode: the session is empty");
-    if (model_.has(BN_M_NO_HEAD)) return set_error(error, BN_E_INVALID, "decode: the model has no output head");
-    if (const bn_status bad = check_sampler(d->sampler, error); bad != BN_OK) return bad;
-    return d->out == nullptr ? BN_OK : check_output(d->out, error);
-  }
-
-  bn_status check_output(bn_output* out, bn_error* error) const {
-    if (!BN_HAS(out, hidden)) return set_error(error, BN_E_INVALID, "output: cut short");
-    out->n_rows = 0;
-    const uint32_t unknown = out->want & ~uint32_t{BN_OUT_LOGITS | BN_OUT_TOPK | BN_OUT_Z | BN_OUT_HIDDEN};
-    if (unknown != 0) return set_error(error, BN_E_UNSUPPORTED, "output: bits 0x%x are not known to this engine", unknown);
-    if (model_.has(BN_M_NO_HEAD) && (out->want & ~uint32_t{BN_OUT_HIDDEN}) != 0) {
-      return set_error(error, BN_E_INVALID, "output: the model has no output head, only hidden states");
-    }
-    const bool top = (out->want & BN_OUT_TOPK) != 0;
-    if (top && (out->top_k == 0 || out->top_k > std::min(BN_TOPK_MAX, model_.arch.n_vocab))) {
-      return set_error(error, BN_E_INVALID, "output: top_k %u, expected 1 to %u", out->top_k,
-                       std::min(BN_TOPK_MAX, model_.arch.n_vocab));
-    }
-    const bool missing = ((out->want & BN_OUT_LOGITS) != 0 && out->logits == nullptr) ||
-                         (top && (out->top_id == nullptr || out->top_logit == nullptr)) ||
-                         ((out->want & BN_OUT_Z) != 0 && out->z == nullptr) ||
-                         ((out->want & BN_OUT_HIDDEN) != 0 && out->hidden == nullptr);
-    return missing ? set_error(error, BN_E_INVALID, "output: something is wanted and has no buffer") : BN_OK;
-  }
-
   // --------------------------------------------------------------------------------------------- the decoder
   // Sends the tokens that have not been through the layers, and writes rows for tokens [first_row, size()).
   bn_status process(uint32_t first_row, bn_output* out, CallWatch& watch, bn_error* error) {
@@ -216,7 +168,7 @@ class ReferenceSession {
       for (uint32_t t = 0; t < n && out != nullptr; ++t) {
         if (position + t < first_row) continue;
         if (const bn_status bad = compute_row(x_.data() + uint64_t{t} * D, out->want, watch, error); bad != BN_OK) return bad;
-        write_row(*out, position + t - first_row);
+        write_row(model_.arch, *out, position + t - first_row, hidden_.data(), logits_.data());
         if (pooled) pooler.add(hidden_.data());
       }
       std::copy_n(x_.data() + uint64_t{n - 1} * D, D, last_.data());
@@ -391,29 +343,6 @@ class ReferenceSession {
       if (bad != BN_OK) return set_error(error, bad, "output failed with status %d", bad);
     }
     return BN_OK;
-  }
-
-  // Row `row` of an output, from hidden_ and logits_.
-  void write_row(bn_output& out, uint32_t row) const {
-    const uint32_t V = model_.arch.n_vocab;
-    if ((out.want & BN_OUT_LOGITS) != 0) std::copy(logits_.begin(), logits_.end(), out.logits + uint64_t{row} * V);
-    if ((out.want & BN_OUT_TOPK) != 0) {
-      const std::vector<Candidate> top = top_candidates(logits_.data(), V, out.top_k);
-      for (uint32_t i = 0; i < out.top_k; ++i) {
-        out.top_id[uint64_t{row} * out.top_k + i] = top[i].id;
-        out.top_logit[uint64_t{row} * out.top_k + i] = top[i].logit;
-      }
-    }
-    if ((out.want & BN_OUT_Z) != 0) {
-      float lane[16] = {};
-      const float best = *std::max_element(logits_.begin(), logits_.end());
-      for (uint32_t i = 0; i < V; ++i) lane[i % 16] += exp1(logits_[i] - best);
-      out.z[2 * uint64_t{row}] = best;
-      out.z[2 * uint64_t{row} + 1] = fold16(lane);
-    }
-    if ((out.want & BN_OUT_HIDDEN) != 0 && model_.arch.pooling == BN_POOL_NONE) {
-      std::copy(hidden_.begin(), hidden_.end(), out.hidden + uint64_t{row} * model_.arch.n_embd);
-    }
   }
 
   uint32_t padded(uint32_t n) const {

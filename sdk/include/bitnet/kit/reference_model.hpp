@@ -1,8 +1,7 @@
 // bitnet/kit/reference_model.hpp - a model as an engine holds it: what bn_model_desc says, checked, found by role, kept.
 //
 // Half of the reference decoder; reference_engine.hpp is the other. Written to be read: single-threaded, heap memory.
-// Errors  a status and one sentence. UNSUPPORTED: the model asks for something this decoder does not know (rule 4 of
-//         plugin.h). DATA: a tensor is missing or misshapen. INVALID: the structs themselves are wrong.
+// Errors  a status and one sentence, those of model_description.hpp.
 // Memory  bytes that are not BN_TENSOR_PERSISTENT are copied, so are scales, norms and RoPE tables; matrices that do not lie in
 //         one of the two layouts of kit/ternary.hpp are pulled through read_t2.
 // Build   uses templates of the standard library: include it in sources compiled for the baseline CPU.
@@ -19,30 +18,12 @@
 #include <vector>
 
 #include "bitnet/engine.h"
+#include "bitnet/kit/call_watch.hpp"
+#include "bitnet/kit/model_description.hpp"
 #include "bitnet/kit/plugin.hpp"
 #include "bitnet/kit/portable_kernels.hpp"
 
 namespace bn::kit {
-
-// The services of bn_call during one call. poll() often: it shows life, and says when to stop.
-class CallWatch {
- public:
-  explicit CallWatch(const bn_call* call) : call_(call) {}
-
-  bn_status poll(bn_error* error) {
-    if (call_ == nullptr) return BN_OK;
-    if (call_->heartbeat != nullptr) *call_->heartbeat = *call_->heartbeat + 1;
-    if (call_->cancel != nullptr && *call_->cancel != 0) return set_error(error, BN_E_CANCELLED, "cancelled");
-    if (call_->budget_ns != 0 && std::chrono::steady_clock::now() - begin_ >= std::chrono::nanoseconds(call_->budget_ns)) {
-      return set_error(error, BN_E_TIMEOUT, "the time budget of the call is used up");
-    }
-    return BN_OK;
-  }
-
- private:
-  const bn_call* call_;
-  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-};
 
 // A tensor that outlives the call that described it. Not to be moved: its pointers lead into itself.
 struct KeptTensor {
@@ -75,7 +56,7 @@ class ReferenceModel {
                         bn_device* device, std::unique_ptr<ReferenceModel>* out, bn_error* error) {
     if (const bn_status bad = check_description(desc, plan, error); bad != BN_OK) return bad;
     std::unique_ptr<ReferenceModel> model(new ReferenceModel(*desc->arch, *plan, ops, device));
-    if (const bn_status bad = model->check_tensors(*desc, error); bad != BN_OK) return bad;
+    if (const bn_status bad = check_tensors(*desc, error); bad != BN_OK) return bad;
     if (const bn_status bad = model->keep_all(*desc, call, error); bad != BN_OK) return bad;
     *out = std::move(model);
     return BN_OK;
@@ -85,11 +66,11 @@ class ReferenceModel {
   static bn_status fit(const bn_model_desc* desc, const bn_plan* plan, bn_fit* out, bn_error* error) {
     if (const bn_status bad = check_description(desc, plan, error); bad != BN_OK) return bad;
     ReferenceModel model(*desc->arch, *plan, portable::kTable, nullptr);
-    if (const bn_status bad = model.check_tensors(*desc, error); bad != BN_OK) return bad;
+    if (const bn_status bad = check_tensors(*desc, error); bad != BN_OK) return bad;
     out->n_ctx_fits = plan->n_ctx;
     out->bytes_weights = 0;
     for (uint64_t i = 0; i < desc->n_tensors; ++i) {
-      const bn_tensor& t = at(*desc, i);
+      const bn_tensor& t = tensor_at(*desc, i);
       if (t.dtype == BN_DT_TERNARY && !has_known_layout(t)) out->bytes_weights += row_bytes(Layout::kT2, t.cols) * t.rows;
     }
     out->bytes_per_token = 2ull * model.arch.n_layers * model.arch.n_kv_heads * model.arch.head_dim * model.kv_bytes();
@@ -97,12 +78,7 @@ class ReferenceModel {
     return BN_OK;
   }
 
-  // accepts(): ternary matrices of any layout, the dense dtypes of the kit.
-  static int32_t accepts(const bn_tensor* t) {
-    if (t->dtype != BN_DT_TERNARY) return is_dense(*t) ? BN_NATIVE : BN_NO;
-    if (t->cols == 0 || t->cols > BN_K_MAX) return BN_NO;
-    return has_known_layout(*t) ? BN_NATIVE : BN_PACK;
-  }
+  static int32_t accepts(const bn_tensor* t) { return accepts_tensor(t); }
 
   const bn_arch arch;
   const uint32_t n_ctx, kv_dtype;  // positions at most; BN_DT_F32 or BN_DT_F16
@@ -119,170 +95,7 @@ class ReferenceModel {
 
  private:
   ReferenceModel(const bn_arch& a, const bn_plan& plan, const bn_kernels_v1& table, bn_device* d)
-      : arch(a), n_ctx(plan.n_ctx), kv_dtype(plan.kv_dtype == 0 ? uint32_t{BN_DT_F32} : plan.kv_dtype), ops(table), device(d) {}
-
-  static const bn_tensor& at(const bn_model_desc& desc, uint64_t i) {
-    return *BN_AT(bn_tensor, desc.tensors, desc.tensor_stride, i);
-  }
-
-  // ------------------------------------------------------------------------------------------- what is refused
-  static bn_status check_description(const bn_model_desc* desc, const bn_plan* plan, bn_error* error) {
-    if (desc == nullptr || !BN_HAS(desc, read_t2) || desc->arch == nullptr || !BN_HAS(desc->arch, family)) {
-      return set_error(error, BN_E_INVALID, "model: the description is missing or cut short");
-    }
-    if (plan == nullptr || !BN_HAS(plan, kv_dtype)) return set_error(error, BN_E_INVALID, "plan: missing or cut short");
-    if (desc->n_tensors != 0 && (desc->tensors == nullptr || desc->tensor_stride < offsetof(bn_tensor, format) + 8)) {
-      return set_error(error, BN_E_INVALID, "model: %llu tensors without a list, or their stride of %u is too small",
-                       static_cast<unsigned long long>(desc->n_tensors), desc->tensor_stride);
-    }
-    if (const bn_status bad = check_known(*desc->arch, *plan, error); bad != BN_OK) return bad;
-    return check_sizes(*desc->arch, *plan, error);
-  }
-
-  // Everything that changes results must be known (rule 4).
-  static bn_status check_known(const bn_arch& a, const bn_plan& plan, bn_error* error) {
-    const uint64_t unknown = a.must & ~uint64_t{BN_M_ATTN_SUB_NORM | BN_M_FFN_SUB_NORM | BN_M_IN_NORMS | BN_M_QK_NORM |
-                                                BN_M_POST_NORMS | BN_M_TIED_HEAD | BN_M_NO_HEAD | BN_M_L2_POOLED | BN_M_BIASES};
-    if (unknown != 0) {
-      return set_error(error, BN_E_UNSUPPORTED, "model: must bits 0x%llx are not known to this engine",
-                       static_cast<unsigned long long>(unknown));
-    }
-    const struct {
-      const char* what;
-      uint32_t value;
-      bool known;
-    } choices[] = {{"activation", a.act, a.act >= BN_ACT_RELU2 && a.act <= BN_ACT_GELU_TANH},
-                   {"activation quantiser", a.act_quant, a.act_quant == BN_AQ_TOKEN_I8},
-                   {"RoPE kind", a.rope_kind, a.rope_kind == BN_ROPE_HALVES || a.rope_kind == BN_ROPE_PAIRS},
-                   {"pooling", a.pooling, a.pooling <= BN_POOL_FIRST},
-                   {"KV dtype", plan.kv_dtype, plan.kv_dtype == 0 || plan.kv_dtype == BN_DT_F32 || plan.kv_dtype == BN_DT_F16}};
-    for (const auto& c : choices) {
-      if (!c.known) return set_error(error, BN_E_UNSUPPORTED, "model: %s %u is not known to this engine", c.what, c.value);
-    }
-    return BN_OK;
-  }
-
-  static bn_status check_sizes(const bn_arch& a, const bn_plan& plan, bn_error* error) {
-    const uint64_t widest = std::max({uint64_t{a.n_embd}, uint64_t{a.n_ff}, uint64_t{a.n_heads} * a.head_dim});
-    const bool heads = a.n_kv_heads != 0 && a.n_heads != 0 && a.n_heads % a.n_kv_heads == 0 && a.head_dim != 0;
-    if (a.n_layers == 0 || a.n_embd == 0 || a.n_ff == 0 || a.n_vocab == 0 || a.n_vocab > 0x7FFFFFFFu || widest > BN_K_MAX ||
-        !heads || a.rope_dim % 2 != 0 || a.rope_dim > a.head_dim || !(a.norm_eps >= 0.0f)) {
-      return set_error(error, BN_E_INVALID,
-                       "model: impossible sizes (%u layers, width %u, ffn %u, vocabulary %u, heads %u/%u of %u, rope %u)",
-                       a.n_layers, a.n_embd, a.n_ff, a.n_vocab, a.n_heads, a.n_kv_heads, a.head_dim, a.rope_dim);
-    }
-    if (plan.n_ctx == 0 || plan.n_ctx > a.n_ctx_max) {
-      return set_error(error, BN_E_INVALID, "plan: a context of %u, the model has 1 to %u", plan.n_ctx, a.n_ctx_max);
-    }
-    return BN_OK;
-  }
-
-  // One tensor of the model: what it must be, and where it is kept.
-  struct Slot {
-    uint32_t role;
-    std::string name;
-    uint32_t layer, rows, cols;
-    bool is_ternary;
-    KeptTensor* matrix;  // or
-    KeptGain* gain;      // [cols]
-    bool optional;
-  };
-
-  // Every tensor that bn_arch promises.
-  std::vector<Slot> slots() {
-    const uint32_t D = arch.n_embd, F = arch.n_ff, V = arch.n_vocab;
-    const uint32_t HD = arch.n_heads * arch.head_dim, GD = arch.n_kv_heads * arch.head_dim;
-    std::vector<Slot> list;
-    const auto gain = [&](uint32_t role, const std::string& name, uint32_t layer, uint32_t n, KeptGain* kept) {
-      list.push_back({role, name, layer, 1, n, false, nullptr, kept, false});
-    };
-    const auto dense = [&](uint32_t role, const char* name, KeptTensor* kept) {
-      list.push_back({role, name, BN_NO_LAYER, V, D, false, kept, nullptr, false});
-    };
-    // The seven projections: the roles of their input norms and biases follow in the same order.
-    const auto matrix = [&](uint32_t role, const std::string& name, uint32_t layer, uint32_t rows, uint32_t cols,
-                            KeptLinear* kept) {
-      const uint32_t index = role < BN_T_FFN_GATE ? role - BN_T_ATTN_Q : role - BN_T_FFN_GATE + 4;
-      list.push_back({role, name, layer, rows, cols, true, kept, nullptr, false});
-      if (has(BN_M_IN_NORMS)) gain(BN_T_ATTN_Q_NORM_IN + index, name + "_norm_in", layer, cols, &kept->norm_in);
-      if (has(BN_M_BIASES))
-        list.push_back({BN_T_ATTN_Q_BIAS + index, name + ".bias", layer, 1, rows, false, nullptr, &kept->bias, true});
-    };
-    dense(BN_T_TOKEN_EMBD, "token_embd", &token_embd);
-    if (!has(BN_M_TIED_HEAD | BN_M_NO_HEAD)) dense(BN_T_OUTPUT, "output", &output);
-    gain(BN_T_OUTPUT_NORM, "output_norm", BN_NO_LAYER, D, &output_norm);
-    layers.resize(arch.n_layers);
-    for (uint32_t n = 0; n < arch.n_layers; ++n) {
-      ReferenceLayer& l = layers[n];
-      gain(BN_T_ATTN_NORM, "attn_norm", n, D, &l.attn_norm);
-      matrix(BN_T_ATTN_Q, "attn_q", n, HD, D, &l.attn_q);
-      matrix(BN_T_ATTN_K, "attn_k", n, GD, D, &l.attn_k);
-      matrix(BN_T_ATTN_V, "attn_v", n, GD, D, &l.attn_v);
-      if (has(BN_M_QK_NORM)) gain(BN_T_ATTN_Q_NORM, "attn_q_norm", n, arch.head_dim, &l.attn_q_norm);
-      if (has(BN_M_QK_NORM)) gain(BN_T_ATTN_K_NORM, "attn_k_norm", n, arch.head_dim, &l.attn_k_norm);
-      if (has(BN_M_ATTN_SUB_NORM)) gain(BN_T_ATTN_SUB_NORM, "attn_sub_norm", n, HD, &l.attn_sub_norm);
-      matrix(BN_T_ATTN_OUTPUT, "attn_output", n, D, HD, &l.attn_output);
-      if (has(BN_M_POST_NORMS)) gain(BN_T_POST_ATTN_NORM, "post_attention_norm", n, D, &l.post_attn_norm);
-      gain(BN_T_FFN_NORM, "ffn_norm", n, D, &l.ffn_norm);
-      matrix(BN_T_FFN_GATE, "ffn_gate", n, F, D, &l.ffn_gate);
-      matrix(BN_T_FFN_UP, "ffn_up", n, F, D, &l.ffn_up);
-      if (has(BN_M_FFN_SUB_NORM)) gain(BN_T_FFN_SUB_NORM, "ffn_sub_norm", n, F, &l.ffn_sub_norm);
-      matrix(BN_T_FFN_DOWN, "ffn_down", n, D, F, &l.ffn_down);
-      if (has(BN_M_POST_NORMS)) gain(BN_T_POST_FFN_NORM, "post_ffw_norm", n, D, &l.post_ffn_norm);
-    }
-    return list;
-  }
-
-  bn_status check_tensors(const bn_model_desc& desc, bn_error* error) {
-    if (desc.n_tensors < arch.n_layers) {
-      return set_error(error, BN_E_DATA, "model: %llu tensors for %u layers", static_cast<unsigned long long>(desc.n_tensors),
-                       arch.n_layers);
-    }
-    for (const Slot& slot : slots()) {
-      if (const bn_status bad = check_tensor(desc, slot, error); bad != BN_OK) return bad;
-    }
-    return BN_OK;
-  }
-
-  static bn_status check_tensor(const bn_model_desc& desc, const Slot& s, bn_error* error) {
-    const int layer = static_cast<int>(s.layer);  // -1: none
-    const uint64_t index = find(desc, s);
-    if (index == desc.n_tensors && s.optional) return BN_OK;
-    if (index == desc.n_tensors) return set_error(error, BN_E_DATA, "model: no tensor %s (layer %d)", s.name.c_str(), layer);
-    const bn_tensor& t = at(desc, index);
-    const bool shape = s.gain ? uint64_t{t.rows} * t.cols == s.cols : t.rows == s.rows && t.cols == s.cols;
-    if (!shape) {
-      return set_error(error, BN_E_DATA, "model: %s (layer %d) is %ux%u, expected %ux%u", s.name.c_str(), layer, t.rows, t.cols,
-                       s.rows, s.cols);
-    }
-    const bool known = s.gain ? t.dtype == BN_DT_F32 : s.is_ternary ? t.dtype == BN_DT_TERNARY : is_dense(t);
-    if (!known) {
-      return set_error(error, BN_E_UNSUPPORTED, "model: %s (layer %d) has dtype %u, which cannot be used here", s.name.c_str(),
-                       layer, t.dtype);
-    }
-    const bool has_scales = t.scales != nullptr && (t.n_scales == 1 || t.n_scales == t.rows);
-    if ((t.dtype == BN_DT_TERNARY || t.dtype == BN_DT_I8_ROW) && !has_scales) {
-      return set_error(error, BN_E_DATA, "model: %s (layer %d) has %u scales for %u rows", s.name.c_str(), layer, t.n_scales,
-                       t.rows);
-    }
-    return BN_OK;
-  }
-
-  // Index of the tensor, or n_tensors.
-  static uint64_t find(const bn_model_desc& desc, const Slot& s) {
-    uint64_t i = 0;
-    while (i < desc.n_tensors && (at(desc, i).role != s.role || at(desc, i).layer != s.layer)) ++i;
-    return i;
-  }
-
-  static bool is_dense(const bn_tensor& t) {
-    const DenseDtype d = dense_dtype(t.dtype);
-    return d.block != 0 && t.cols % d.block == 0;
-  }
-  static bool has_known_layout(const bn_tensor& t) {
-    const Layout layout = layout_of(t.format);
-    return t.data != nullptr && (layout == Layout::kT2 || (layout == Layout::kI2s128 && t.cols % 128 == 0));
-  }
+      : arch(a), n_ctx(plan.n_ctx), kv_dtype(kv_dtype_of(plan)), ops(table), device(d) {}
 
   // --------------------------------------------------------------------------------------------- what is kept
   bn_status keep_all(const bn_model_desc& desc, const bn_call* call, bn_error* error) {
@@ -293,24 +106,57 @@ class ReferenceModel {
     }
     rope_cos.assign(desc.rope_cos, desc.rope_cos + n_angles);
     rope_sin.assign(desc.rope_sin, desc.rope_sin + n_angles);
-    for (const Slot& slot : slots()) {
+    layers.resize(arch.n_layers);
+    for (const ExpectedTensor& e : expected_tensors(arch)) {
       if (const bn_status stop = watch.poll(error); stop != BN_OK) return stop;
-      const uint64_t index = find(desc, slot);
+      const uint64_t index = find_tensor(desc, e.role, e.layer);
       if (index == desc.n_tensors) continue;  // optional
-      const bn_status bad = slot.gain ? keep_gain(at(desc, index), slot, error) : keep_matrix(desc, index, slot, watch, error);
+      if (const bn_status bad = check_bytes(tensor_at(desc, index), e, error); bad != BN_OK) return bad;
+      const bn_status bad = e.kind == ExpectedTensor::kGain ? keep_gain(tensor_at(desc, index), *gain_of(e.role, e.layer))
+                                                            : keep_matrix(desc, index, e, watch, error);
       if (bad != BN_OK) return bad;
     }
     return BN_OK;
   }
 
-  static bn_status no_bytes(const Slot& s, bn_error* error) {
-    return set_error(error, BN_E_DATA, "model: %s (layer %d) has too few bytes", s.name.c_str(), static_cast<int>(s.layer));
+  // Where a tensor is kept.
+  KeptTensor* matrix_of(uint32_t role, uint32_t layer) {
+    if (role == BN_T_TOKEN_EMBD) return &token_embd;
+    return role == BN_T_OUTPUT ? &output : linear_of(role, layer);
+  }
+  KeptLinear* linear_of(uint32_t role, uint32_t layer) {
+    ReferenceLayer& l = layers[layer];
+    KeptLinear* const of[] = {&l.attn_q, &l.attn_k, &l.attn_v, &l.attn_output, &l.ffn_gate, &l.ffn_up, &l.ffn_down};
+    return of[projection_of(role)];
+  }
+  KeptGain* gain_of(uint32_t role, uint32_t layer) {
+    if (role == BN_T_OUTPUT_NORM) return &output_norm;
+    if (role >= BN_T_ATTN_Q_BIAS) return &linear_of(role, layer)->bias;
+    if (role >= BN_T_ATTN_Q_NORM_IN) return &linear_of(role, layer)->norm_in;
+    ReferenceLayer& l = layers[layer];
+    switch (role) {
+      case BN_T_ATTN_NORM:
+        return &l.attn_norm;
+      case BN_T_ATTN_SUB_NORM:
+        return &l.attn_sub_norm;
+      case BN_T_ATTN_Q_NORM:
+        return &l.attn_q_norm;
+      case BN_T_ATTN_K_NORM:
+        return &l.attn_k_norm;
+      case BN_T_POST_ATTN_NORM:
+        return &l.post_attn_norm;
+      case BN_T_FFN_NORM:
+        return &l.ffn_norm;
+      case BN_T_FFN_SUB_NORM:
+        return &l.ffn_sub_norm;
+      default:
+        return &l.post_ffn_norm;
+    }
   }
 
-  static bn_status keep_gain(const bn_tensor& t, const Slot& s, bn_error* error) {
-    if (t.data == nullptr || t.bytes < 4ull * s.cols) return no_bytes(s, error);
-    s.gain->resize(s.cols);
-    std::memcpy(s.gain->data(), t.data, 4ull * s.cols);
+  static bn_status keep_gain(const bn_tensor& t, KeptGain& gain) {
+    gain.resize(uint64_t{t.rows} * t.cols);
+    std::memcpy(gain.data(), t.data, 4 * gain.size());
     return BN_OK;
   }
 
@@ -322,16 +168,16 @@ class ReferenceModel {
     to->struct_size = sizeof(T);
   }
 
-  static bn_status keep_matrix(const bn_model_desc& desc, uint64_t index, const Slot& s, CallWatch& watch, bn_error* error) {
-    KeptTensor& kept = *s.matrix;
+  bn_status keep_matrix(const bn_model_desc& desc, uint64_t index, const ExpectedTensor& e, CallWatch& watch, bn_error* error) {
+    KeptTensor& kept = *matrix_of(e.role, e.layer);
+    const bool is_ternary = e.kind == ExpectedTensor::kTernary;
     bn_tensor& t = kept.tensor;
-    copy_known(&t, at(desc, index));
+    copy_known(&t, tensor_at(desc, index));
     kept.scales.assign(t.scales, t.scales + t.n_scales);
     t.scales = kept.scales.data();
-    if (s.is_ternary && !has_known_layout(t)) return pull_t2(desc, index, s, watch, error);
-    const uint64_t stored = t.rows * (s.is_ternary ? row_bytes(layout_of(t.format), t.cols) : dense_row_bytes(t.dtype, t.cols));
-    if (t.data == nullptr || t.bytes < stored) return no_bytes(s, error);
-    if (s.is_ternary) copy_known(&kept.format, *t.format), t.format = &kept.format;
+    if (is_ternary && !has_known_layout(t)) return pull_t2(desc, index, e, watch, error);
+    const uint64_t stored = t.rows * (is_ternary ? row_bytes(layout_of(t.format), t.cols) : dense_row_bytes(t.dtype, t.cols));
+    if (is_ternary) copy_known(&kept.format, *t.format), t.format = &kept.format;
     if ((t.flags & BN_TENSOR_PERSISTENT) == 0) {
       const uint8_t* source = static_cast<const uint8_t*>(t.data);
       kept.bytes.assign(source, source + stored);
@@ -341,19 +187,19 @@ class ReferenceModel {
   }
 
   // A matrix as bn.t2, about a million weights at a time.
-  static bn_status pull_t2(const bn_model_desc& desc, uint64_t index, const Slot& s, CallWatch& watch, bn_error* error) {
-    KeptTensor& kept = *s.matrix;
-    const uint64_t row = row_bytes(Layout::kT2, s.cols);
+  bn_status pull_t2(const bn_model_desc& desc, uint64_t index, const ExpectedTensor& e, CallWatch& watch, bn_error* error) {
+    KeptTensor& kept = *matrix_of(e.role, e.layer);
+    const uint64_t row = row_bytes(Layout::kT2, e.cols);
     if (desc.read_t2 == nullptr) return set_error(error, BN_E_INVALID, "model: no read_t2");
-    kept.bytes.resize(row * s.rows);
-    const uint32_t piece = std::max(1u, (1u << 20) / s.cols);
-    for (uint32_t r = 0; r < s.rows; r += std::min(piece, s.rows - r)) {
+    kept.bytes.resize(row * e.rows);
+    const uint32_t piece = std::max(1u, (1u << 20) / e.cols);
+    for (uint32_t r = 0; r < e.rows; r += std::min(piece, e.rows - r)) {
       if (const bn_status stop = watch.poll(error); stop != BN_OK) return stop;
-      const uint32_t n = std::min(piece, s.rows - r);
+      const uint32_t n = std::min(piece, e.rows - r);
       const bn_status bad = desc.read_t2(desc.read_ctx, index, r, r + n, kept.bytes.data() + r * row, n * row);
       if (bad != BN_OK) {
-        return set_error(error, bad, "model: rows %u to %u of %s (layer %d) could not be read", r, r + n, s.name.c_str(),
-                         static_cast<int>(s.layer));
+        return set_error(error, bad, "model: rows %u to %u of %s (layer %d) could not be read", r, r + n, e.name.c_str(),
+                         static_cast<int>(e.layer));
       }
     }
     kept.format = {sizeof(bn_format), 2, 1, 1, 1, 4, 0, "bn.t2", BN_FINGERPRINT_T2};
