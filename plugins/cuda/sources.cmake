@@ -1,5 +1,6 @@
 # The sources of cuda, as paths from this folder: the plugin compiles the kernels with nvcc, the tests with the host's compiler.
 set(cuda_kernels
+  device/add.cu
   device/attention_decode.cu
   device/draw.cu
   device/embed.cu
@@ -18,4 +19,18 @@ set(cuda_host  # the same for a real and for the emulated GPU
   device/t2.cpp
   gpu/errors.cpp
   gpu/faulty_gpu.cpp)
+set(cuda_engine
+  engine/chain.cpp
+  engine/head.cpp
+  engine/memory.cpp
+  engine/model.cpp
+  engine/options.cpp
+  engine/session.cpp
+  engine/session_decode.cpp
+  engine/step.cpp
+  engine/stream.cpp
+  engine/table.cpp
+  engine/upload.cpp
+  engine/weights.cpp
+  engine/workspace.cpp)
 set(cuda_real gpu/cuda_gpu.cu)

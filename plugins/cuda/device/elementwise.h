@@ -55,13 +55,32 @@ struct RopeArgs {
 const Kernel& rope_kernel();
 Shape rope_shape(const RopeArgs& a, uint32_t n_tokens);
 
-// h: tiles of 16: gate rows 8i..8i+7, then up rows 8i..8i+7 (the row order of the fused matrix, t2.h). y[8i+j] = act(gate)*up.
+// h with up_at 0: tiles of 16: gate rows 8i..8i+7, then up rows 8i..8i+7 (the row order of the fused matrix, t2.h). Else all
+// gate rows, and the up rows from h[up_at] on. y[i] = act(gate[i])*up[i].
 struct GluArgs {
   const float* h;                       // [T][h_stride]
   float* y;                             // [T][y_stride]
   uint32_t n, h_stride, y_stride, act;  // n: n_ff; BN_ACT_*
+  uint32_t up_at;
 };
 const Kernel& glu_kernel();
 Shape glu_shape(uint32_t n_tokens, uint32_t n);
+
+// x = x + y, n values of each token.
+struct AddArgs {
+  float* x;        // [T][x_stride]
+  const float* y;  // [T][y_stride]
+  uint32_t n, x_stride, y_stride;
+};
+const Kernel& add_kernel();
+Shape add_shape(uint32_t n_tokens, uint32_t n);
+
+// *state = value: where the next step begins.
+struct SetStateArgs {
+  StepState* state;
+  StepState value;
+};
+const Kernel& set_state_kernel();
+Shape set_state_shape();
 
 }  // namespace bn_cuda

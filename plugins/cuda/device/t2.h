@@ -4,8 +4,8 @@
 // kb = k/128, h = k/64%2, t = k/16%4, m = k/4%4, j = k%4 and KT = ceil(K/128), weight (r, k) is in bits 2m, 2m+1 of byte
 //   (R*KT + kb)*512 + (4*g + t)*16 + (2*h + b)*4 + j.
 // Lane 4g+t of a warp so reads 16 bytes: word 2h+b holds 16 successive weights of row 16R+8b+g. Padding has code 01.
-// Fused matrices: QKV is rows of Q, K, V after each other, each part padded to 16 rows. Gate and up alternate by 8: tile R has
-// gate rows 8R..8R+7, then up rows 8R..8R+7.
+// Fused matrices: QKV is rows of Q, K, V after each other, padded at the end alone. Gate and up alternate by 8: tile R has gate
+// rows 8R..8R+7, then up rows 8R..8R+7.
 #pragma once
 
 #include <cstdint>

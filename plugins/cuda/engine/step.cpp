@@ -1,0 +1,159 @@
+// engine/step.cpp - a step, plain: every op of the family a kernel.
+#include "step.h"
+
+namespace bn_cuda {
+
+Step::Step(const bn_arch& arch, uint32_t kv_dtype, const Weights& weights, const Workspace& workspace, DotPath path,
+           const DeviceFacts& facts, Stream& stream)
+    : arch_(arch),
+      kv_dtype_(kv_dtype),
+      w_(weights),
+      b_(workspace),
+      path_(path),
+      n_processors_(facts.n_processors),
+      n_splits_(attention_decode_splits(arch.n_heads, arch.n_kv_heads, arch.n_ctx_max, facts.n_processors)),
+      stream_(stream) {}
+
+void Step::plain(const Sequence& s, uint32_t n) {
+  embed(s, n);
+  for (uint32_t i = 0; i < arch_.n_layers; ++i) {
+    const DeviceLayer& l = w_.layers[i];
+    project(b_.x, b_.x_stride, l.attn_norm, l.qkv, b_.qkv, b_.qkv_stride, false, n);
+    const RopeArgs rope = rope_args(s, i);
+    launch(rope_kernel(), rope_shape(rope, n), rope);
+    attention(s, i, n);
+    close_block(b_.attn, b_.attn_stride, l.attn_sub_norm, l.output, l.post_attn_norm, n);
+
+    project(b_.x, b_.x_stride, l.ffn_norm, l.gate_up, b_.gate_up, b_.gate_up_stride, false, n);
+    glu(n);
+    close_block(b_.ffn, b_.ffn_stride, l.ffn_sub_norm, l.down, l.post_ffn_norm, n);
+  }
+}
+
+void Step::embed(const Sequence& s, uint32_t n) {
+  const DeviceTable& t = w_.token_embd;
+  const EmbedArgs args{t.rows,  t.row_scales, s.tokens,       s.state,     b_.x,
+                       t.dtype, arch_.n_embd, t.n_row_scales, b_.x_stride, arch_.embd_scale};
+  launch(embed_kernel(), embed_shape(n, arch_.n_embd), args);
+}
+
+RopeArgs Step::rope_args(const Sequence& s, uint32_t layer) const {
+  const DeviceLayer& l = w_.layers[layer];
+  RopeArgs a{};
+  a.qkv = b_.qkv;
+  a.q_norm = l.q_norm, a.k_norm = l.k_norm;
+  a.cos = w_.rope_cos, a.sin = w_.rope_sin;
+  a.k = s.k + layer * s.layer_bytes, a.v = s.v + layer * s.layer_bytes;
+  a.state = s.state;
+  a.kv_stride_head = s.kv_stride_head;
+  a.qkv_stride = b_.qkv_stride;
+  a.n_heads = arch_.n_heads, a.n_kv_heads = arch_.n_kv_heads, a.head_dim = arch_.head_dim;
+  a.rope_dim = arch_.rope_dim, a.rope_kind = arch_.rope_kind, a.kv_dtype = kv_dtype_;
+  a.eps = arch_.norm_eps;
+  return a;
+}
+
+AttentionArgs Step::attention_args(const Sequence& s, uint32_t layer, uint32_t n) const {
+  AttentionArgs a{};
+  a.q = b_.qkv;
+  a.k = s.k + layer * s.layer_bytes, a.v = s.v + layer * s.layer_bytes;
+  a.y = b_.attn;
+  a.partial = b_.partial;
+  a.arrived = b_.arrived;
+  a.state = s.state;
+  a.kv_stride_head = s.kv_stride_head;
+  a.q_stride = b_.qkv_stride, a.y_stride = b_.attn_stride;
+  a.n_heads = arch_.n_heads, a.n_kv_heads = arch_.n_kv_heads, a.head_dim = arch_.head_dim;
+  a.window = arch_.window, a.kv_dtype = kv_dtype_, a.n_tokens = n;
+  a.n_splits = n_splits_;
+  a.scale = arch_.attn_scale;
+  return a;
+}
+
+void Step::attention(const Sequence& s, uint32_t layer, uint32_t n) {
+  const AttentionArgs a = attention_args(s, layer, n);
+  launch(attention_decode_kernel(kv_dtype_), attention_decode_shape(a), a);
+}
+
+void Step::norm(const float* x, uint32_t x_stride, uint32_t width, const float* gain, float* y, uint32_t y_stride, uint32_t n) {
+  const NormArgs args{x, gain, y, nullptr, nullptr, nullptr, width, x_stride, y_stride, 0, arch_.norm_eps};
+  launch(norm_kernel(), norm_shape(n, width), args);
+}
+
+// Codes of RMSNorm(x)*gain, or of x itself without a gain.
+void Step::quantize(const float* x, uint32_t x_stride, uint32_t width, const float* gain, uint32_t n) {
+  const float eps = gain != nullptr ? arch_.norm_eps : -1.0f;
+  const NormArgs args{x, gain, nullptr, b_.q, b_.q_scale, b_.q_sum, width, x_stride, 0, b_.q_stride, eps};
+  launch(norm_kernel(), norm_shape(n, width), args);
+}
+
+void Step::matmul(const DeviceLinear& w, float* y, uint32_t y_stride, bool add, uint32_t n) {
+  const MatmulArgs a{w.w,    w.scale, w.bias,      b_.q,     b_.q_scale, b_.q_sum, y + w.y_at,
+                     w.rows, w.cols,  b_.q_stride, y_stride, n,          add};
+  const DotPath path = n == 1 ? path_ : DotPath::kBytes;
+  if (n <= kFewTokens) {
+    launch(gemv_kernel(path), gemv_shape(a, path), a);
+  } else {
+    launch(gemm_kernel(a, n_processors_), gemm_shape(a, n_processors_), a);
+  }
+}
+
+// The projections of one input, behind its norm if it has one. Those with norms of their own read its float result.
+void Step::project(const float* x, uint32_t x_stride, const float* gain, const std::vector<DeviceLinear>& parts, float* y,
+                   uint32_t y_stride, bool add, uint32_t n) {
+  const uint32_t width = parts[0].cols;
+  const bool own_norms = has(BN_M_IN_NORMS);
+  if (own_norms && gain != nullptr) {
+    norm(x, x_stride, width, gain, b_.normed, b_.wide_stride, n);
+    x = b_.normed, x_stride = b_.wide_stride;
+  }
+  if (!own_norms) quantize(x, x_stride, width, gain, n);
+  for (const DeviceLinear& w : parts) {
+    if (own_norms) quantize(x, x_stride, width, w.norm_in, n);
+    matmul(w, y, y_stride, add, n);
+  }
+}
+
+void Step::close_block(const float* x, uint32_t x_stride, const float* gain, const std::vector<DeviceLinear>& parts,
+                       const float* post_norm, uint32_t n) {
+  if (post_norm == nullptr) return project(x, x_stride, gain, parts, b_.x, b_.x_stride, true, n);
+  project(x, x_stride, gain, parts, b_.out, b_.x_stride, false, n);
+  norm(b_.out, b_.x_stride, arch_.n_embd, post_norm, b_.out, b_.x_stride, n);
+  const AddArgs add{b_.x, b_.out, arch_.n_embd, b_.x_stride, b_.x_stride};
+  launch(add_kernel(), add_shape(n, arch_.n_embd), add);
+}
+
+void Step::glu(uint32_t n) {
+  const uint32_t up_at = has(BN_M_IN_NORMS) ? w_.layers[0].gate_up[1].y_at : 0;
+  const GluArgs args{b_.gate_up, b_.ffn, arch_.n_ff, b_.gate_up_stride, b_.ffn_stride, arch_.act, up_at};
+  launch(glu_kernel(), glu_shape(n, arch_.n_ff), args);
+}
+
+// ------------------------------------------------------------------------------------------------ one token, fused
+
+bool Step::can_fuse() const { return !has(BN_M_IN_NORMS) && !has(BN_M_POST_NORMS); }
+
+void Step::fused_linear(const DeviceLinear& w, const float* x, const float* gain, float* y, Epilogue epilogue) {
+  FusedArgs a{};
+  a.m = {w.w, w.scale, w.bias, nullptr, nullptr, nullptr, y, w.rows, w.cols, 0, 0, 1, epilogue == Epilogue::kAdd};
+  a.x = x;
+  a.gain = gain;
+  a.eps = gain != nullptr ? arch_.norm_eps : -1.0f;
+  a.act = arch_.act;
+  launch(fused_kernel(path_, epilogue), fused_shape(a, path_, epilogue), a);
+}
+
+void Step::fused(const Sequence& s) {
+  embed(s, 1);
+  for (uint32_t i = 0; i < arch_.n_layers; ++i) {
+    const DeviceLayer& l = w_.layers[i];
+    fused_linear(l.qkv[0], b_.x, l.attn_norm, b_.qkv, Epilogue::kStore);
+    const FusedAttentionArgs attend{rope_args(s, i), attention_args(s, i, 1)};
+    launch(fused_attention_kernel(kv_dtype_), attention_decode_shape(attend.attention), attend);
+    fused_linear(l.output[0], b_.attn, l.attn_sub_norm, b_.x, Epilogue::kAdd);
+    fused_linear(l.gate_up[0], b_.x, l.ffn_norm, b_.ffn, Epilogue::kGlu);
+    fused_linear(l.down[0], b_.ffn, l.ffn_sub_norm, b_.x, Epilogue::kAdd);
+  }
+}
+
+}  // namespace bn_cuda
