@@ -19,7 +19,7 @@
 namespace bn_cuda {
 namespace {
 
-constexpr uint32_t kThreads = 128, kStages = 3, kBlockRows = 128;
+constexpr uint32_t kBlockRows = 128, kThreads = 128, kStages = 3;
 constexpr uint32_t kBlockTiles = kBlockRows / kTileRows, kWarpTiles = kBlockTiles / 2;
 constexpr uint32_t kWeightBytes = kBlockTiles * kTileBytes;
 
@@ -93,21 +93,33 @@ BN_DEVICE void multiply(const uint8_t* stage, WarpSums<kTokens>& sums) {
   }
 }
 
+// Dots go through shared memory, half of the tokens at a time, so that a thread finishes one row and a warp writes 32 rows at once.
+// Tokens lie kPitch apart: a warp's 8 rows x 4 tokens meet in no bank.
+constexpr uint32_t kPitch = kBlockRows + 4;
+
 template <uint32_t kTokens>
-BN_DEVICE void store(const MatmulArgs& a, const WarpSums<kTokens>& sums) {
+BN_DEVICE void store(const MatmulArgs& a, const WarpSums<kTokens>& sums, int32_t* dots) {
   const uint32_t g = lane_index() / 4, t = lane_index() % 4;
-  const uint32_t first_row = block_x() * kBlockRows + warp_index() / 2 * (kBlockRows / 2) + g;
-  const uint32_t first_token = block_y() * kTokens + warp_index() % 2 * (kTokens / 2) + 2 * t;
-  BN_UNROLL
-  for (uint32_t i = 0; i < 2 * kWarpTiles; ++i) {
-    const uint32_t row = first_row + 8 * i;
-    if (row >= a.rows) continue;
-    const float w_scale = a.w_scale[row], bias = bias_of(a, row);
-    BN_UNROLL
-    for (uint32_t n = 0; n < 2 * sums.kColumns; ++n) {
-      const uint32_t token = first_token + n / 2 * 8 + n % 2;
-      if (token >= a.n_tokens) continue;
-      store_output(a, token, row, sums.of[i / 2][n / 2][i % 2 * 2 + n % 2] - a.x_sum[token], a.x_scale[token], w_scale, bias);
+  const uint32_t row = block_x() * kBlockRows + thread_index();
+  const float w_scale = row < a.rows ? a.w_scale[row] : 0.0f, bias = row < a.rows ? bias_of(a, row) : 0.0f;
+  int32_t* of_lane = dots + 2 * t * kPitch + warp_index() / 2 * (kBlockRows / 2) + g;
+  for (uint32_t half = 0; half < 2; ++half) {
+    sync_block();  // all are done with what lies there
+    if (warp_index() % 2 == half) {
+      BN_UNROLL
+      for (uint32_t i = 0; i < kWarpTiles; ++i) {
+        BN_UNROLL
+        for (uint32_t n = 0; n < 4 * sums.kColumns; ++n) {
+          const uint32_t token = n / 4 * 8 + n % 2, row_of_tile = n % 4 / 2 * 8;
+          of_lane[token * kPitch + kTileRows * i + row_of_tile] = sums.of[i][n / 4][n % 4];
+        }
+      }
+    }
+    sync_block();
+    const uint32_t first = block_y() * kTokens + half * (kTokens / 2);
+    for (uint32_t k = 0; k < kTokens / 2 && first + k < a.n_tokens && row < a.rows; ++k) {
+      const int32_t dot = dots[k * kPitch + thread_index()] - a.x_sum[first + k];
+      store_output(a, first + k, row, dot, a.x_scale[first + k], w_scale, bias);
     }
   }
 }
@@ -136,7 +148,7 @@ BN_GLOBAL void gemm(MatmulArgs a) {
     copy_commit();
     multiply<kTokens>(stages + s % kStages * stage_bytes(kTokens), sums);
   }
-  store<kTokens>(a, sums);
+  store<kTokens>(a, sums, reinterpret_cast<int32_t*>(stages));
 }
 
 uint32_t blocks(uint32_t n, uint32_t size) { return (n + size - 1) / size; }
