@@ -1,13 +1,14 @@
 // cpu_avx512/attention.cpp - attention over paged KV.
-#include "bitnet/kit/vector/attention.hpp"
-
+#include "bitnet/kit/vector/prompt_attention.hpp"
 #include "kernels.h"
 #include "simd.h"
 
 namespace bn::avx512 {
 
-bn_status attention(bn_device*, const bn_attn* a, uint32_t tok0, uint32_t tok1, uint32_t head0, uint32_t head1, void*) {
-  return kit::vector::attention<Avx512>(*a, tok0, tok1, head0, head1);
+static_assert(sizeof(kit::vector::PromptPlace) <= kScratchBytes);
+
+bn_status attention(bn_device*, const bn_attn* a, uint32_t tok0, uint32_t tok1, uint32_t head0, uint32_t head1, void* scratch) {
+  return kit::vector::prompt_attention<Avx512>(*a, tok0, tok1, head0, head1, scratch);
 }
 
 }  // namespace bn::avx512

@@ -13,8 +13,8 @@ namespace bn::avx512 {
 // Columns of a packed row are padded with weight 0 to whole groups; x must be readable as far.
 using kit::i2s128::kGroup, kit::i2s128::packed_row_bytes;
 
-// Private memory of one op call, bytes: the larger of the tiles in matmul.cpp and dense.cpp, each checked there.
-inline constexpr uint32_t kScratchBytes = 160 * 1024;
+// Private memory of one op call, bytes: the largest of what the sources keep there, each checked by its source.
+inline constexpr uint32_t kScratchBytes = 320 * 1024;
 
 // Rows [row0, row1) of a bn.t2 matrix into dst, the start of the whole packed matrix. Returns the first row that holds the
 // invalid code 3, or row1.

@@ -38,10 +38,16 @@ struct Avx512 {
     *a = _mm512_permutex2var_ps(u, even(), v);
     *b = _mm512_permutex2var_ps(u, _mm512_add_epi32(even(), _mm512_set1_epi32(1)), v);
   }
-  static inline void store_pairs(float* p, F a, F b) {
+  static inline void interleave(F a, F b, F* first, F* second) {
     const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    store(p, _mm512_permutex2var_ps(a, low, b));
-    store(p + 16, _mm512_permutex2var_ps(a, _mm512_add_epi32(low, _mm512_set1_epi32(8)), b));
+    *first = _mm512_permutex2var_ps(a, low, b);
+    *second = _mm512_permutex2var_ps(a, _mm512_add_epi32(low, _mm512_set1_epi32(8)), b);
+  }
+  static inline void store_pairs(float* p, F a, F b) {
+    F first, second;
+    interleave(a, b, &first, &second);
+    store(p, first);
+    store(p + 16, second);
   }
 
   static inline F join(const F* part) { return part[0]; }

@@ -175,6 +175,17 @@ void several_tokens(Subject& s) {
   }
 }
 
+// So many queries of one KV head that a kernel may take a page for all of them.
+void many_tokens(Subject& s) {
+  for (const uint32_t kv : kKvDtypes) {
+    for (const uint32_t head_dim : {16u, 80u, 256u}) check(s, {head_dim, 2, 1, kv, 90, 45});
+    check(s, {64, 6, 2, kv, 0, 37, 0, 1.0f, true, 5});
+    check(s, {128, 4, 1, kv, 250, 70, 60});
+    check(s, {64, 3, 1, kv, 5, 131, 130, 3.0f, true});
+    check(s, {64, 4, 1, kv, 60, 33, 0, 1e30f});
+  }
+}
+
 void windows(Subject& s) {
   for (const uint32_t kv : kKvDtypes) {
     for (const uint32_t window : {1u, 2u, 16u, 100u, 127u, 128u, 129u, 200u, 1000u}) {
@@ -203,9 +214,13 @@ void main_model(Subject& s) {
 }  // namespace
 
 Tests attention_tests() {
-  Tests tests = {{"attention.head_dims", kDefinition, head_dims},  {"attention.groupings", kDefinition, groupings},
-                 {"attention.positions", kDefinition, positions},  {"attention.several_tokens", kDefinition, several_tokens},
-                 {"attention.windows", kDefinition, windows},      {"attention.sizes_of_scores", kDefinition, sizes_of_scores},
+  Tests tests = {{"attention.head_dims", kDefinition, head_dims},
+                 {"attention.groupings", kDefinition, groupings},
+                 {"attention.positions", kDefinition, positions},
+                 {"attention.several_tokens", kDefinition, several_tokens},
+                 {"attention.many_tokens", kDefinition, many_tokens},
+                 {"attention.windows", kDefinition, windows},
+                 {"attention.sizes_of_scores", kDefinition, sizes_of_scores},
                  {"attention.main_model", kDefinition, main_model}};
   add_common_tests(tests, "attention", typical);
   return tests;

@@ -51,6 +51,34 @@ struct Query {
   alignas(64) float e[BN_KV_PAGE + 16];
 };
 
+// Query i of the tokens from tok0 on, `heads` heads from h on for each.
+static inline void point(const bn_attn& a, uint32_t tok0, uint64_t h, uint32_t heads, uint64_t i, Query* query) {
+  const uint64_t t = tok0 + i / heads, offset = (h + i % heads) * a.head_dim;
+  query->q = a.q + t * a.q_stride + offset;
+  query->y = a.y + t * a.y_stride + offset;
+  query->last = a.pos0 + static_cast<uint32_t>(t);
+  query->first = a.window != 0 && query->last + 1 > a.window ? query->last + 1 - a.window : 0;
+}
+static inline void start(const bn_attn& a, Query* query) {
+  query->top = -__builtin_inff();
+  query->total = 0.0f;
+  std::memset(query->y, 0, sizeof(float) * a.head_dim);
+}
+static inline void see_page(uint32_t page, Query* query) {
+  const uint32_t origin = page * BN_KV_PAGE;
+  query->begin = query->first > origin ? query->first - origin : 0;
+  query->end = query->last < origin ? 0 : query->last - origin + 1 < BN_KV_PAGE ? query->last - origin + 1 : BN_KV_PAGE;
+  if (query->begin >= query->end) query->begin = query->end = 0;
+}
+template <class V>
+static inline void finish(const bn_attn& a, Query* query) {
+  const auto inverse = V::set(1.0f / query->total);
+  for (uint32_t d = 0; d < a.head_dim; d += 16) {
+    const uint32_t n = a.head_dim - d;
+    V::store_first(query->y + d, n, V::mul(V::load_first(query->y + d, n), inverse));
+  }
+}
+
 // Keys and values come from memory, a page of one and then of the other: rows one behind the other. What is read kBytesApart
 // further on is asked for, and at the end of a page the start of what is read next, so that memory is never idle. Into L1: what
 // is fetched into L2 first and from there later takes the same few places for lines on their way twice (Zen 5, AVX-512, one
@@ -270,13 +298,9 @@ template <class V, class Kv, int Q>
 static inline void attend_page(const bn_attn& a, uint32_t page, uint64_t head, Query* query, const char* next) {
   uint32_t begin = 0, end = BN_KV_PAGE;  // seen by all
   for (uint32_t j = 0; j < Q; ++j) {
-    const uint32_t origin = page * BN_KV_PAGE;
-    Query& q = query[j];
-    q.begin = q.first > origin ? q.first - origin : 0;
-    q.end = q.last < origin ? 0 : q.last - origin + 1 < BN_KV_PAGE ? q.last - origin + 1 : BN_KV_PAGE;
-    if (q.begin >= q.end) q.begin = q.end = 0;
-    begin = q.begin > begin ? q.begin : begin;
-    end = q.end < end ? q.end : end;
+    see_page(page, query + j);
+    begin = query[j].begin > begin ? query[j].begin : begin;
+    end = query[j].end < end ? query[j].end : end;
   }
   if (begin > end) end = begin;
   const char* keys = static_cast<const char*>(a.k[page]) + Kv::size * head * a.kv_stride_head;
@@ -313,9 +337,7 @@ static inline void attend(const bn_attn& a, uint64_t head, Query* query, bool co
   for (uint32_t j = 0; j < Q; ++j) {
     first = query[j].first < first ? query[j].first : first;
     last = query[j].last > last ? query[j].last : last;
-    query[j].top = -__builtin_inff();
-    query[j].total = 0.0f;
-    std::memset(query[j].y, 0, sizeof(float) * a.head_dim);
+    start(a, query + j);
   }
   for (uint32_t page = first / BN_KV_PAGE; page <= last / BN_KV_PAGE; ++page) {
     const char* next = nullptr;
@@ -323,13 +345,7 @@ static inline void attend(const bn_attn& a, uint64_t head, Query* query, bool co
       next = static_cast<const char*>(a.k[page < last / BN_KV_PAGE ? page + 1 : page]) + Kv::size * head * a.kv_stride_head;
     attend_page<V, Kv, Q>(a, page, head, query, next);
   }
-  for (uint32_t j = 0; j < Q; ++j) {
-    const auto inverse = V::set(1.0f / query[j].total);
-    for (uint32_t d = 0; d < a.head_dim; d += 16) {
-      const uint32_t n = a.head_dim - d;
-      V::store_first(query[j].y + d, n, V::mul(V::load_first(query[j].y + d, n), inverse));
-    }
-  }
+  for (uint32_t j = 0; j < Q; ++j) finish<V>(a, query + j);
 }
 
 template <class V, class Kv>
@@ -355,14 +371,7 @@ static inline void attend_range(const bn_attn& a, uint32_t tok0, uint32_t tok1, 
     for (uint64_t i = 0; i < n; i += kQueries) {
       const uint32_t batch = n - i >= kQueries ? kQueries : static_cast<uint32_t>(n - i);
       Query query[kQueries];
-      for (uint32_t j = 0; j < batch; ++j) {
-        const uint32_t t = tok0 + static_cast<uint32_t>((i + j) / heads);
-        const uint64_t offset = (h + (i + j) % heads) * a.head_dim;
-        query[j].q = a.q + static_cast<uint64_t>(t) * a.q_stride + offset;
-        query[j].y = a.y + static_cast<uint64_t>(t) * a.y_stride + offset;
-        query[j].last = a.pos0 + t;
-        query[j].first = a.window != 0 && query[j].last + 1 > a.window ? query[j].last + 1 - a.window : 0;
-      }
+      for (uint32_t j = 0; j < batch; ++j) point(a, tok0, h, heads, i + j, query + j);
       attend_batch<V, Kv>(a, kv_head, query, batch, i == 0);
     }
     h += heads;
