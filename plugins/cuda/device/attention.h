@@ -36,7 +36,8 @@ struct FusedAttentionArgs {
 };
 const Kernel& fused_attention_kernel(uint32_t kv_dtype);
 uint64_t attention_partial_floats(uint32_t n_tokens, uint32_t n_heads, uint32_t head_dim, uint32_t n_ctx);
-// A prompt: blocks of queries against blocks of keys in shared memory.
+// A prompt: blocks of queries against blocks of keys in shared memory. q_stride and y_stride: multiples of 4; q, y 16-byte
+// aligned.
 const Kernel& attention_prompt_kernel(uint32_t kv_dtype);
 Shape attention_prompt_shape(const AttentionArgs& a);
 

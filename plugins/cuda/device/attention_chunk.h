@@ -7,6 +7,7 @@
 #pragma once
 
 #include "attention.h"
+#include "bitnet/formats.h"
 #include "bitnet/kit/arithmetic.hpp"
 
 namespace bn_cuda {
@@ -147,12 +148,13 @@ BN_DEVICE void chunk_scores(const ChunkMemory<E>& m, const E* piece, uint32_t ro
   }
 }
 
-// Scores to weights exp1(score - top), one warp per head: top, total and e of the chunk. Weights that are not visible are +0.
-template <class E>
-BN_DEVICE void chunk_weights(const ChunkMemory<E>& m, uint32_t begin, uint32_t end, uint32_t n_heads) {
-  const uint32_t head = warp_index(), lane = lane_index();
-  if (head >= n_heads) return;
-  float* e = m.e + head * kChunk;
+// Scores of one head to weights exp1(score - top), by one warp. e: [kChunk]; visible are [begin, end); the others become +0,
+// which adds nothing to a sum that began with +0. All lanes get the result.
+struct TopTotal {
+  float top, total;
+};
+BN_DEVICE TopTotal row_weights(float* e, uint32_t begin, uint32_t end) {
+  const uint32_t lane = lane_index();
   float score[4], top = -__builtin_inff();
   BN_UNROLL
   for (uint32_t i = 0; i < 4; ++i) {
@@ -171,10 +173,10 @@ BN_DEVICE void chunk_weights(const ChunkMemory<E>& m, uint32_t begin, uint32_t e
   }
   sync_warp();
   float total = 0.0f;
-  for (uint32_t p = lane % 16; p < kChunk; p += 16) total = total + e[p];
+  BN_UNROLL
+  for (uint32_t p = 0; p < kChunk; p += 16) total = total + e[lane % 16 + p];
   for (uint32_t width = 8; width > 0; width /= 2) total = total + shuffle_xor(total, width);
-  if (lane == 0) m.top[head] = top;
-  if (lane == 0) m.total[head] = total;
+  return {top, total};
 }
 
 // A pair of result elements that a thread owns: d, d+1 of a head. head >= n_heads: none.

@@ -115,7 +115,11 @@ BN_DEVICE void attend(const AttentionArgs& a, Pieces<E>& pieces, const Partials&
       sync_block();
       pieces.begin_next();
     }
-    chunk_weights(m, begin, end, part.n_heads);
+    if (warp_index() < part.n_heads) {
+      const TopTotal w = row_weights(m.e + warp_index() * kChunk, begin, end);
+      m.top[warp_index()] = w.top;
+      m.total[warp_index()] = w.total;
+    }
     float sum[kItems][2] = {};
     for (uint32_t s = 0; s < pieces.per_chunk; ++s, ++i) {
       const typename Pieces<E>::Rows r = pieces.rows_of(i);
@@ -242,11 +246,13 @@ BN_DEVICE void decode(const AttentionArgs& a, const RopeArgs* rope) {
 }
 
 template <class E>
-BN_GLOBAL void attention_decode(AttentionArgs a) {
+BN_GLOBAL_FITTING(kChunkThreads, 2)
+void attention_decode(AttentionArgs a) {
   decode<E>(a, nullptr);
 }
 template <class E>
-BN_GLOBAL void fused_attention(FusedAttentionArgs a) {
+BN_GLOBAL_FITTING(kChunkThreads, 2)
+void fused_attention(FusedAttentionArgs a) {
   decode<E>(a.attention, &a.rope);
 }
 

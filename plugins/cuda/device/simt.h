@@ -34,6 +34,7 @@ struct alignas(16) Words4 {
 #  define BN_DEVICE_MEMBER __device__ __forceinline__  // of a struct
 #  define BN_BOTH static __host__ __device__ inline
 #  define BN_UNROLL _Pragma("unroll")
+#  define BN_ROLLED _Pragma("unroll 1")  // keeps registers down
 
 namespace bn_cuda {
 

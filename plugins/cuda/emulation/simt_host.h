@@ -17,6 +17,7 @@
 #define BN_DEVICE_MEMBER inline
 #define BN_BOTH static inline
 #define BN_UNROLL
+#define BN_ROLLED
 
 namespace bn_cuda {
 namespace emulation {
