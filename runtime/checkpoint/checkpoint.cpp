@@ -16,6 +16,7 @@
 #include "checkpoint/hf_names.h"
 #include "checkpoint/safetensors.h"
 #include "gguf/checkpoint_rows.h"
+#include "gguf/float_formats.h"
 #include "gguf/key_values.h"
 
 namespace bitnet::checkpoint {
@@ -94,12 +95,15 @@ class Opening {
     config_ = read_hf_config(files.config, name, owned_->keys);
     stored_ = read_safetensors(files.weights);
     for (const StoredTensor& tensor : stored_.tensors) by_name_.emplace(tensor.name, &tensor);
+    read_names();
+    contents_.warnings = config_.warnings;
   }
 
   gguf::Contents contents() {
     for (const Place& place : places(config_)) put(place);
-    if (config_.tied && by_name_.erase("lm_head.weight") != 0) {
-      contents_.warnings.push_back("tie_word_embeddings is true: lm_head.weight is not used");
+    if ((config_.tied || !config_.head) && by_name_.erase("lm_head.weight") != 0) {
+      contents_.warnings.push_back(config_.head ? "tie_word_embeddings is true: lm_head.weight is not used"
+                                                : "an embedding model: lm_head.weight is not used");
     }
     refuse_leftovers();
     tbb::parallel_for(size_t{0}, masters_.size(), [&](size_t i) {
@@ -116,6 +120,20 @@ class Opening {
   std::shared_ptr<const void> owned() { return owned_; }
 
  private:
+  // What the names of tensors tell beyond the configuration.
+  void read_names() {
+    if (!by_name_.contains("model.embed_tokens.weight") && by_name_.contains("embed_tokens.weight")) config_.prefix.clear();
+    for (const char* ending : {"rms_norm.weight", "norm.weight"}) {
+      config_.in_norms |= by_name_.contains(fmt::format("{}layers.0.self_attn.q_proj.{}", config_.prefix, ending));
+    }
+    if (config_.in_norms_needed && !config_.in_norms) {
+      fail(ErrorKind::kInvalidModel,
+           "{}: a {} model without quantization_config.quant_method \"bitnet\" and without norms in front of its matrices is "
+           "not ternary; nothing here can run it",
+           printable(files_.config), config_.architecture);
+    }
+  }
+
   // The tensor of one of these names, no longer counted among the rest; null when there is none.
   const StoredTensor* take(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
@@ -142,20 +160,35 @@ class Opening {
     }
     gguf::TensorInfo info;
     info.name = place.name;
-    info.n_dims = place.role == Role::kGain ? 1 : 2;
+    const bool flat = place.role == Role::kGain || place.role == Role::kBias;
+    info.n_dims = flat ? 1 : 2;
     info.extents = {place.cols, place.rows, 1, 1};
     info.bytes = tensor->bytes;
     if (place.role == Role::kMatrix) {
       put_matrix(place, *tensor, info);
     } else {
       if (tensor->dtype == Dtype::kU8) refuse_dtype(*tensor, "F32, F16 or BF16");
-      expect_shape(*tensor, place.role == Role::kGain ? std::vector<uint64_t>{place.cols}
-                                                      : std::vector<uint64_t>{place.rows, place.cols});
+      expect_shape(*tensor, flat ? std::vector<uint64_t>{place.cols} : std::vector<uint64_t>{place.rows, place.cols});
       info.type = &number_type(tensor->dtype);
     }
-    info.type_id = info.type->id;
     info.data = aligned(*tensor);
+    if (place.less_one || (flat && place.pairs)) rewrite(place, info);
+    info.type_id = info.type->id;
     contents_.tensors.push_back(std::move(info));
+  }
+
+  // Numbers that GGUF files hold otherwise: gains with their 1, biases in the order of their matrix's rows. In f32.
+  void rewrite(const Place& place, gguf::TensorInfo& info) {
+    std::vector<float> stored(place.cols), values(place.cols);
+    gguf::dequantize_rows(info, 0, 1, stored.data());
+    for (uint64_t i = 0; i < place.cols; ++i) {
+      values[i] = stored[place.pairs ? gguf::halves_row(i, config_.head_dim) : i] + (place.less_one ? 1.0f : 0.0f);
+    }
+    std::vector<uint64_t>& copy = owned_->copies.emplace_back((place.cols + 1) / 2);
+    std::memcpy(copy.data(), values.data(), values.size() * sizeof(float));
+    info.type = &number_type(Dtype::kF32);
+    info.bytes = values.size() * sizeof(float);
+    info.data = reinterpret_cast<const uint8_t*>(copy.data());
   }
 
   void put_matrix(const Place& place, const StoredTensor& tensor, gguf::TensorInfo& info) {

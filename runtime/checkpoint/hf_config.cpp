@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "checkpoint/pooling_config.h"
 #include "checkpoint/safetensors.h"
 
 namespace bitnet::checkpoint {
@@ -85,7 +86,20 @@ bool has_architecture(const Fields& config, std::string_view wanted) {
   return std::any_of(list->begin(), list->end(), [&](const json& a) { return a.is_string() && a == wanted; });
 }
 
-void read_quantization(const std::optional<Fields>& quantization, HfConfig& out) {
+// What a model_type is. BitNet models are found by more than that.
+struct Family {
+  const char* model_type;
+  const char* architecture;  // of the GGUF file
+  const char* activation;    // the one that its graph has
+  double rope_base;          // when the configuration names none, as transformers has it
+  bool tied;                 // likewise
+};
+constexpr Family kBitnet = {"bitnet", "bitnet", "silu", 10000, false};
+constexpr Family kFamilies[] = {{"llama", "llama", "silu", 10000, false},
+                                {"qwen3", "qwen3", "silu", 10000, false},
+                                {"gemma3_text", "gemma3", "gelu_pytorch_tanh", 1e6, true}};
+
+void read_quantization(const Fields& config, const std::optional<Fields>& quantization, HfConfig& out) {
   if (!quantization) return;
   const std::string method = quantization->text("quant_method", "");
   if (method != "bitnet") quantization->refuse("quantization_config.quant_method is '{}', expected bitnet", printable(method));
@@ -94,39 +108,69 @@ void read_quantization(const std::optional<Fields>& quantization, HfConfig& out)
     quantization->refuse("quantization_config.linear_class is '{}', expected bitlinear or autobitlinear", printable(linear));
   }
   out.inverse_scales = linear == "bitlinear";
-  if (quantization->flag("use_rms_norm", false)) {
-    quantization->refuse("quantization_config.use_rms_norm is true; such checkpoints are not read yet, use the GGUF file");
+  out.in_norms = quantization->flag("use_rms_norm", false);
+  if (!out.in_norms) return;
+  const double own = quantization->real("rms_norm_eps").value_or(1e-6), all = config.real("rms_norm_eps").value_or(1e-6);
+  if (static_cast<float>(own) != static_cast<float>(all)) {
+    quantization->refuse(
+        "quantization_config.rms_norm_eps is {} and rms_norm_eps is {}; norms with different ones are not supported", own, all);
   }
 }
 
 // Architecture and activation: which of the model families this is.
-void read_family(const Fields& config, bool quantized, HfConfig& out, gguf::KeyValues& keys) {
-  const std::string type = config.text("model_type", ""), act = config.text("hidden_act", "silu");
+const Family& read_family(const Fields& config, bool quantized, HfConfig& out, gguf::KeyValues& keys) {
+  const std::string type = config.text("model_type", "");
   const bool bitnet =
       type == "bitnet" || has_architecture(config, "BitnetForCausalLM") || has_architecture(config, "BitNetForCausalLM");
-  if (!bitnet && type != "llama") {
-    config.refuse("model_type is '{}'; checkpoints of model_type bitnet and llama are read", printable(type));
+  const auto known =
+      std::find_if(std::begin(kFamilies), std::end(kFamilies), [&](const Family& f) { return type == f.model_type; });
+  if (!bitnet && known == std::end(kFamilies)) {
+    config.refuse("model_type is '{}'; checkpoints of model_type bitnet, llama, qwen3 and gemma3_text are read",
+                  printable(type));
   }
-  if (!bitnet && !quantized) {
+  const Family& family = bitnet ? kBitnet : *known;
+  out.architecture = family.architecture;
+  if (out.architecture == "llama" && !quantized) {
     config.refuse("a llama model without quantization_config.quant_method \"bitnet\" is not ternary; nothing here can run it");
   }
-  if (act != "silu" && !(bitnet && act == "relu2")) {
-    config.refuse("hidden_act is '{}', expected {}", printable(act), bitnet ? "relu2 or silu" : "silu");
+  const std::string act = config.text("hidden_act", config.text("hidden_activation", family.activation).c_str());
+  if (act != family.activation && !(bitnet && act == "relu2")) {
+    config.refuse("hidden_act is '{}', expected {}", printable(act), bitnet ? "relu2 or silu" : family.activation);
   }
-  out.architecture = !bitnet ? "llama" : act == "relu2" ? "bitnet-b1.58" : "bitnet";
+  if (bitnet && act == "relu2") out.architecture = "bitnet-b1.58";
   out.sub_norms = bitnet;
-  out.pairs = !bitnet;
-  out.master_allowed = bitnet || quantized;
+  out.pairs = out.architecture == "llama";
+  out.qk_norms = out.architecture == "qwen3" || out.architecture == "gemma3";
+  out.post_norms = out.gains_less_one = out.architecture == "gemma3";
+  out.in_norms_needed = out.qk_norms && !quantized;
+  out.master_allowed = bitnet || quantized || out.in_norms_needed;
   keys.add_string("general.architecture", out.architecture);
   if (out.architecture == "bitnet") keys.add_string("bitnet.hidden_activation", act);
+  return family;
 }
 
-void add_rotation(const Fields& config, const std::string& prefix, gguf::KeyValues& keys) {
+// The one base that all layers rotate with. Newer configurations have an object for each kind of layer.
+double rope_base(const Fields& config, const std::optional<Fields>& newer, const Family& family) {
+  const auto base_of = [&](const std::optional<Fields>& object) {
+    return object && object->find("rope_theta") != nullptr ? object->real("rope_theta") : std::nullopt;
+  };
+  std::optional<double> full = base_of(newer), sliding = config.real("rope_local_base_freq");
+  if (newer && !full) {
+    full = base_of(newer->object("full_attention"));
+    sliding = base_of(newer->object("sliding_attention"));
+  }
+  const double base = full.value_or(config.real("rope_theta").value_or(family.rope_base));
+  if (family.architecture != std::string_view("gemma3")) return base;
+  if (sliding.value_or(10000.0) != base) {
+    config.refuse("layers rotate with two bases ({} and {}), which is not supported", base, sliding.value_or(10000.0));
+  }
+  return base;
+}
+
+void add_rotation(const Fields& config, const Family& family, const std::string& prefix, gguf::KeyValues& keys) {
   const std::optional<Fields> newer = config.object("rope_parameters");  // transformers 5
   const std::optional<Fields> scaling = newer ? newer : config.object("rope_scaling");
-  const double base =
-      newer && newer->find("rope_theta") != nullptr ? *newer->real("rope_theta") : config.real("rope_theta").value_or(10000.0);
-  keys.add<float>(prefix + "rope.freq_base", static_cast<float>(base));
+  keys.add<float>(prefix + "rope.freq_base", static_cast<float>(rope_base(config, newer, family)));
   if (!scaling) return;
   const std::string type = scaling->text("rope_type", scaling->text("type", "default").c_str());
   if (type == "linear") {
@@ -137,19 +181,36 @@ void add_rotation(const Fields& config, const std::string& prefix, gguf::KeyValu
   }
 }
 
-}  // namespace
-
-HfConfig read_hf_config(const std::string& path, const std::string& name, gguf::KeyValues& keys) {
-  const json document = read_json(path, kMaxConfigBytes);
-  if (!document.is_object()) fail(ErrorKind::kInvalidModel, "{}: no JSON object", printable(path));
-  const Fields config(path, document);
-  const std::optional<Fields> quantization = config.object("quantization_config");
-  HfConfig out;
-  read_quantization(quantization, out);
-  read_family(config, quantization.has_value(), out, keys);
-  for (const char* field : {"attention_bias", "mlp_bias"}) {
-    if (config.flag(field, false)) config.refuse("{} is true; models with biases are not supported", field);
+// Some layers of Gemma3, and of Qwen3 where it is asked for, look back over a window only. Shorter texts do not notice.
+uint32_t read_context(const Fields& config, const Family& family, HfConfig& out) {
+  const uint32_t context = config.required("max_position_embeddings");
+  const bool gemma = family.architecture == std::string_view("gemma3");
+  if (!gemma && family.architecture != std::string_view("qwen3")) return context;
+  bool sliding = gemma ? config.size("sliding_window_pattern").value_or(6) > 1 : config.flag("use_sliding_window", false);
+  if (const json* kinds = config.find("layer_types"); kinds != nullptr && kinds->is_array()) {
+    sliding = std::find(kinds->begin(), kinds->end(), json("sliding_attention")) != kinds->end();
   }
+  const auto window = config.size("sliding_window");
+  if (!sliding || !window || *window >= context) return context;
+  out.warnings.push_back(
+      fmt::format("some layers look back over {} tokens only, which is not computed here: texts can have {} tokens, not {}",
+                  *window, *window, context));
+  return *window;
+}
+
+// Parts that Gemma3 configurations may ask for and its graph here does not have.
+void refuse_gemma_variants(const Fields& config, const HfConfig& out) {
+  for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"}) {
+    if (config.find(cap) != nullptr) config.refuse("{} is set, which is not supported", cap);
+  }
+  if (config.flag("use_bidirectional_attention", false)) {
+    config.refuse("use_bidirectional_attention is true: attention to later tokens is not supported");
+  }
+  const double scalar = config.real("query_pre_attn_scalar").value_or(256);
+  if (scalar != out.head_dim) config.refuse("query_pre_attn_scalar is {}, expected head_dim, {}", scalar, out.head_dim);
+}
+
+void read_sizes(const Fields& config, HfConfig& out) {
   out.n_vocab = config.required("vocab_size");
   out.n_embd = config.required("hidden_size");
   out.n_ff = config.required("intermediate_size");
@@ -162,13 +223,29 @@ HfConfig read_hf_config(const std::string& path, const std::string& name, gguf::
   }
   out.head_dim = head_dim.value_or(out.n_embd / out.n_heads);
   if (out.pairs && out.head_dim % 2 != 0) config.refuse("head_dim is {}, expected an even number", out.head_dim);
-  out.tied = config.flag("tie_word_embeddings", false);
+}
+
+}  // namespace
+
+HfConfig read_hf_config(const std::string& path, const std::string& name, gguf::KeyValues& keys) {
+  const json document = read_json(path, kMaxConfigBytes);
+  if (!document.is_object()) fail(ErrorKind::kInvalidModel, "{}: no JSON object", printable(path));
+  const Fields config(path, document);
+  const std::optional<Fields> quantization = config.object("quantization_config");
+  HfConfig out;
+  read_quantization(config, quantization, out);
+  const Family& family = read_family(config, quantization.has_value(), out, keys);
+  read_sizes(config, out);
+  if (out.post_norms) refuse_gemma_variants(config, out);
+  out.attention_biases = config.flag("attention_bias", false);
+  out.mlp_biases = config.flag("mlp_bias", false);
+  out.tied = config.flag("tie_word_embeddings", family.tied);
 
   const std::string prefix = out.architecture + ".";
   keys.add_string("general.name", name);
   keys.add<uint32_t>("general.quantization_version", 2);
   keys.add<uint32_t>(prefix + "vocab_size", out.n_vocab);
-  keys.add<uint32_t>(prefix + "context_length", config.required("max_position_embeddings"));
+  keys.add<uint32_t>(prefix + "context_length", read_context(config, family, out));
   keys.add<uint32_t>(prefix + "embedding_length", out.n_embd);
   keys.add<uint32_t>(prefix + "block_count", out.n_layers);
   keys.add<uint32_t>(prefix + "feed_forward_length", out.n_ff);
@@ -178,7 +255,11 @@ HfConfig read_hf_config(const std::string& path, const std::string& name, gguf::
   keys.add<uint32_t>(prefix + "attention.key_length", out.head_dim);
   keys.add<uint32_t>(prefix + "attention.value_length", out.head_dim);
   keys.add<float>(prefix + "attention.layer_norm_rms_epsilon", static_cast<float>(config.real("rms_norm_eps").value_or(1e-6)));
-  add_rotation(config, prefix, keys);
+  add_rotation(config, family, prefix, keys);
+  if (const auto pooling = read_pooling(path, document)) {
+    out.head = false;
+    keys.add<uint32_t>(prefix + "pooling_type", *pooling);
+  }
   return out;
 }
 

@@ -13,6 +13,7 @@ namespace bitnet::checkpoint {
 
 enum class Role : uint8_t {
   kGain,    // [cols] of a norm
+  kBias,    // [cols], as many as its matrix has rows
   kDense,   // [rows, cols] embedding or head
   kMatrix,  // [rows, cols] ternary
 };
@@ -22,6 +23,7 @@ struct Place {
   Role role = Role::kGain;
   uint64_t rows = 1, cols = 0;
   bool pairs = false;                   // rows are kept in pairs
+  bool less_one = false;                // stored as its values minus 1
   std::vector<std::string> candidates;  // names in checkpoints, the first that is there counts
 };
 

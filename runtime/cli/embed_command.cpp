@@ -28,19 +28,6 @@ std::vector<std::string_view> split_texts(std::string_view all, std::string_view
   return texts;
 }
 
-const char* pooling_name(uint32_t pooling) {
-  switch (pooling) {
-    case BN_POOL_LAST:
-      return "last";
-    case BN_POOL_MEAN:
-      return "mean";
-    case BN_POOL_FIRST:
-      return "cls";
-    default:
-      return "none";
-  }
-}
-
 class Embed {
  public:
   explicit Embed(const EmbedOptions& options) : o_(options) {}
@@ -74,10 +61,12 @@ class Embed {
         log(LogLevel::kNotice,
             "the model is made to write text, not for embeddings: taking the mean over each text's tokens "
             "(--pooling chooses)");
+      } else if (!config.pooling_note.empty()) {
+        log(LogLevel::kNotice, "{}", config.pooling_note);
       }
     }
     model::choose_pooling(config, pooling, o_.normalize);
-    log(LogLevel::kInfo, "pooling {}, vectors {}", pooling_name(pooling),
+    log(LogLevel::kInfo, "pooling {}, vectors {}", model::pooling_name(pooling),
         config.arch.must & BN_M_L2_POOLED ? "scaled to length 1" : "as long as they are");
   }
 
@@ -182,7 +171,7 @@ class Embed {
             {"data", std::move(data)},
             {"model", {{"file", model.file.path()}, {"name", model.config.name}, {"architecture", model.config.architecture}}},
             {"usage", {{"prompt_tokens", n}, {"total_tokens", n}}},
-            {"pooling", pooling_name(arch().pooling)},
+            {"pooling", model::pooling_name(arch().pooling)},
             {"normalized", (arch().must & BN_M_L2_POOLED) != 0},
             {"dimensions", arch().n_embd},
             {"provider", session_->used_mock() ? "mock" : "real"},

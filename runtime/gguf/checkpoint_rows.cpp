@@ -21,10 +21,7 @@ constexpr TypeInfo kTypes[] = {
 };
 
 uint64_t stored_row(const TensorInfo& tensor, uint64_t row) {
-  const uint64_t d = tensor.rotated_pairs;
-  if (d == 0) return row;
-  const uint64_t at = row % d;
-  return row - at + at % 2 * (d / 2) + at / 2;
+  return tensor.rotated_pairs == 0 ? row : halves_row(row, tensor.rotated_pairs);
 }
 
 void decode_packed(const TensorInfo& tensor, uint64_t row, int8_t* trits) {

@@ -21,6 +21,12 @@ const TypeInfo* checkpoint_type(Type type);
 // Trits of rows [row0, row1) of a tensor of such a type: trits[(row - row0) * columns + column].
 void decode_checkpoint_rows(const TensorInfo& tensor, uint64_t row0, uint64_t row1, int8_t* trits);
 
+// Where such files keep row `row` of a matrix whose heads have d rows: the order above.
+inline uint64_t halves_row(uint64_t row, uint64_t d) {
+  const uint64_t at = row % d;
+  return row - at + at % 2 * (d / 2) + at / 2;
+}
+
 // The scale of a master matrix: m where all its values are -m, 0 or m, else max(1e-5, mean|w|), the sum taken in f64 in row
 // order.
 float master_scale(const TensorInfo& tensor);

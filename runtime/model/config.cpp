@@ -144,18 +144,25 @@ class Keys {
   std::string prefix_;
 };
 
-// What is known of the embedding models: they are causal and their last token speaks for the text, whatever the converter wrote
-// (it writes MEAN when it finds nothing). A file that says how to pool and has no head of its own is not for generating.
+// The embedding models are causal and their last token speaks for the text. Their converter writes MEAN when it finds nothing,
+// so that MEAN in a GGUF file says nothing; a checkpoint's comes from the model's makers. A file that says how to pool and has
+// no head of its own is not for generating.
 void read_pooling(const gguf::File& file, const Keys& keys, Config& config) {
-  constexpr uint32_t kMostKinds = 4;  // none, mean, first token, last token, rank
+  constexpr uint32_t kMean = 1, kMostKinds = 4;  // none, mean, first token, last token, rank
   if (file.find(keys.key("pooling_type")) == nullptr || file.find_tensor("output.weight") != nullptr) return;
   const uint32_t kind = keys.optional("pooling_type", 0, kMostKinds, 0);
   if (kind == kMostKinds) {
     refuse(file, fmt::format("{} is {}: models that rank texts are not supported", keys.key("pooling_type"), kind));
   }
-  static constexpr uint32_t kPooling[] = {BN_POOL_NONE, BN_POOL_LAST, BN_POOL_FIRST, BN_POOL_LAST};
+  static constexpr uint32_t kPooling[] = {BN_POOL_NONE, BN_POOL_MEAN, BN_POOL_FIRST, BN_POOL_LAST};
+  const bool said_by_converter = kind == kMean && file.version() != 0;
   config.arch.must |= BN_M_NO_HEAD;
-  choose_pooling(config, kPooling[kind], true);
+  choose_pooling(config, said_by_converter ? uint32_t{BN_POOL_LAST} : kPooling[kind], true);
+  if (said_by_converter) {
+    config.pooling_note =
+        "pooling the last token of each text; the file says mean, but converters write that when they find nothing, and these "
+        "models are made for the last token (--pooling mean takes the mean)";
+  }
 }
 
 // Gate of a family whose name does not tell it.
@@ -202,6 +209,19 @@ void choose_pooling(Config& config, uint32_t pooling, bool unit_length) {
   config.arch.pooling = pooling;
   config.arch.must &= ~uint64_t{BN_M_L2_POOLED};
   if (pooling != BN_POOL_NONE && unit_length) config.arch.must |= BN_M_L2_POOLED;
+}
+
+const char* pooling_name(uint32_t pooling) {
+  switch (pooling) {
+    case BN_POOL_LAST:
+      return "last";
+    case BN_POOL_MEAN:
+      return "mean";
+    case BN_POOL_FIRST:
+      return "cls";
+    default:
+      return "none";
+  }
 }
 
 Config read_config(const gguf::File& file) {

@@ -20,8 +20,12 @@ struct Config {
   std::string architecture;           // as the file says
   std::string name;                   // general.name, may be empty
   double rope_scale = 1.0;            // linear RoPE scaling: positions are divided by it
+  std::string pooling_note;           // of an embedding model that is not pooled as its file says: why; else empty
   std::vector<std::string> warnings;  // doubts that were decided, one line each
 };
+
+// "last", "mean", "cls" or "none", as --pooling names them.
+const char* pooling_name(uint32_t pooling);
 
 // How a text becomes one vector, and whether that is scaled to length 1: the model is to be used so from now on. Before a
 // backend loads it. pooling: BN_POOL_*; NONE: a row for each token, never scaled.

@@ -98,6 +98,8 @@ std::string shown(const gguf::KeyValue& key) {
   return fmt::format("[{}{}]", fmt::join(parts, ", "), key.count > parts.size() ? ", ..." : "");
 }
 
+json text_or_null(const std::string& text) { return text.empty() ? json(nullptr) : json(text); }
+
 std::string megabytes(uint64_t bytes) { return fmt::format("{:.1f} MB", 1e-6 * static_cast<double>(bytes)); }
 
 std::string statistics_text(const TensorStatistics& s) {
@@ -156,6 +158,10 @@ Inspection inspect(const gguf::File& file, const model::Config* config, const gg
   }
   result.census = take_census(file);
   if (config != nullptr && config->arch.n_layers != 0) result.memory = memory_need(file, *config);
+  if (config != nullptr && (config->arch.must & BN_M_NO_HEAD)) {
+    result.pooling = model::pooling_name(config->arch.pooling);
+    result.pooling_note = config->pooling_note;
+  }
   return result;
 }
 
@@ -183,6 +189,11 @@ std::string inspection_text(const Inspection& inspection) {
         "\nmemory\n  {:<12} mapped from the file\n  {:<12} int8 copy of the output head (--head full: none)\n"
         "  {:<12} keys and values of each position in f32, {} of the whole context; f16 takes half\n",
         megabytes(m->file), megabytes(m->head_copy), fmt::format("{} B", m->kv_per_position), megabytes(m->kv_at_context));
+  }
+  if (!inspection.pooling.empty()) {
+    out +=
+        fmt::format("\nembedding model\n  pooling {}\n",
+                    inspection.pooling_note.empty() ? inspection.pooling : inspection.pooling + ": " + inspection.pooling_note);
   }
   return out;
 }
@@ -212,6 +223,8 @@ json inspection_json(const Inspection& inspection) {
           {"tensor_info", tensors_json(inspection.tensors)},
           {"census", census},
           {"memory", memory},
+          {"pooling", text_or_null(inspection.pooling)},
+          {"pooling_note", text_or_null(inspection.pooling_note)},
           {"warnings", file.warnings()}};
 }
 

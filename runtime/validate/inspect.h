@@ -34,6 +34,8 @@ struct Inspection {
   std::vector<TensorReport> tensors;
   std::vector<Census> census;        // most bytes first
   std::optional<MemoryNeed> memory;  // empty: the hyper-parameters could not be read
+  std::string pooling;               // of an embedding model: "last", ...; empty: the model writes text
+  std::string pooling_note;          // why that is not what the file says; empty: it is
 };
 
 // config: null when it could not be read. statistics: decode every tensor.

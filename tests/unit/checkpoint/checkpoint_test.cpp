@@ -98,15 +98,43 @@ TEST_P(Checkpoint, HasTheSameHyperParameters) {
   EXPECT_EQ(b.norm_eps, a.norm_eps);
   EXPECT_EQ(b.act, a.act);
   EXPECT_EQ(b.must, a.must);
+  EXPECT_EQ(b.pooling, a.pooling);
+  EXPECT_EQ(b.embd_scale, a.embd_scale);
+  EXPECT_EQ(b.attn_scale, a.attn_scale);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Checkpoint,
-                         testing::Values(Kind{"multiplier", "bitnet_b158_relu2", {}},
-                                         Kind{"inverse", "bitnet_b158_relu2", {"--matrices", "inverse"}, 2e-7f},
-                                         Kind{"ternary_f32", "bitnet_b158_relu2", {"--matrices", "F32"}},
-                                         Kind{"old_names", "bitnet_silu_hd96", {"--matrices", "F32", "--old-names"}},
-                                         Kind{"llama_shards", "llama_falcon3_hd256", {"--shards", "3"}}),
-                         [](const auto& tested) { return tested.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, Checkpoint,
+    testing::Values(Kind{"multiplier", "bitnet_b158_relu2", {}},
+                    Kind{"inverse", "bitnet_b158_relu2", {"--matrices", "inverse"}, 2e-7f},
+                    Kind{"ternary_f32", "bitnet_b158_relu2", {"--matrices", "F32"}},
+                    Kind{"old_names", "bitnet_silu_hd96", {"--matrices", "F32", "--old-names"}},
+                    Kind{"llama_shards", "llama_falcon3_hd256", {"--shards", "3"}},
+                    Kind{"qwen3", "qwen3_embedding", {"--rms-norm", "--pooling", "lasttoken"}},
+                    Kind{"qwen3_master", "qwen3_embedding", {"--matrices", "F32", "--bare-names", "--pooling", "unsaid"}},
+                    Kind{"gemma3", "gemma3_embedding", {"--bare-names", "--pooling", "unsaid"}},
+                    Kind{"gemma3_master", "gemma3_embedding", {"--matrices", "F32", "--pooling", "lasttoken"}}),
+    [](const auto& tested) { return tested.param.name; });
+
+// Four of the ways in which Sentence Transformers says how a text becomes one vector.
+TEST(CheckpointPooling, IsThatOfTheModelsMakers) {
+  const TempFolder folder;
+  const std::pair<const char*, uint32_t> kinds[] = {
+      {"mean_tokens", BN_POOL_MEAN}, {"cls_token", BN_POOL_FIRST}, {"lasttoken", BN_POOL_LAST}, {"unsaid", BN_POOL_LAST}};
+  for (const auto& [kind, pooling] : kinds) {
+    const test::ProgramResult made = test::run_program(
+        {BITNET_MAKE_CHECKPOINT, family("qwen3_embedding"), folder / kind, "--pooling", kind}, {.program = "python3"});
+    ASSERT_EQ(made.exit_code, 0) << made;
+    const model::Model model(folder / kind);
+    EXPECT_EQ(model.config.arch.pooling, pooling) << kind;
+    EXPECT_TRUE(model.config.arch.must & BN_M_NO_HEAD) << kind;
+    EXPECT_EQ(model.config.pooling_note, "") << kind;
+  }
+  const test::ProgramResult made =
+      test::run_program({BITNET_MAKE_CHECKPOINT, family("qwen3_embedding"), folder / "writes"}, {.program = "python3"});
+  ASSERT_EQ(made.exit_code, 0) << made;
+  EXPECT_FALSE(model::Model(folder / "writes").config.arch.must & BN_M_NO_HEAD);
+}
 
 // Expected values by hand: mean |w| = (0.5 + 0.25 + 0 + 1.25) / 4 = 0.5; w/s = 1, -0.5 (to even: 0), 0, 2.5 (cut to 1).
 TEST(MasterWeights, AreRoundedByTheirMeanMagnitude) {

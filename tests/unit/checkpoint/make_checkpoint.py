@@ -139,15 +139,23 @@ def numbers(values, dtype):
     return struct.pack(f'<{len(values)}{"e" if dtype == "F16" else "f"}', *values)
 
 
-def names(arch, n_layers, old):
-    table = {'token_embd': 'model.embed_tokens', 'output_norm': 'model.norm', 'output': 'lm_head'}
+# GGUF names and those of checkpoints. Norms of inputs are called as in the published embedding models, or as transformers does.
+def names(arch, n_layers, o):
+    old, bare = o.old_names, '' if o.bare_names else 'model.'
+    table = {'token_embd': bare + 'embed_tokens', 'output_norm': bare + 'norm', 'output': 'lm_head'}
+    matrices = {'attn_q': 'self_attn.q_proj', 'attn_k': 'self_attn.k_proj', 'attn_v': 'self_attn.v_proj', 'attn_output': 'self_attn.o_proj',
+                'ffn_gate': 'mlp.gate_proj', 'ffn_up': 'mlp.up_proj', 'ffn_down': 'mlp.down_proj'}
+    norms = {'attn_norm': 'input_layernorm', 'ffn_norm': 'post_attention_layernorm', 'attn_q_norm': 'self_attn.q_norm',
+             'attn_k_norm': 'self_attn.k_norm', 'attn_sub_norm': 'self_attn.' + ('inner_attn_ln' if old else 'attn_sub_norm'),
+             'ffn_sub_norm': 'mlp.' + ('ffn_layernorm' if old else 'ffn_sub_norm')}
+    if arch == 'gemma3':
+        norms.update({'post_attention_norm': 'post_attention_layernorm', 'ffn_norm': 'pre_feedforward_layernorm',
+                      'post_ffw_norm': 'post_feedforward_layernorm'})
     for n in range(n_layers):
-        for ours, theirs in {'attn_norm': 'input_layernorm', 'attn_q': 'self_attn.q_proj', 'attn_k': 'self_attn.k_proj',
-                             'attn_v': 'self_attn.v_proj', 'attn_output': 'self_attn.o_proj', 'ffn_norm': 'post_attention_layernorm',
-                             'attn_sub_norm': 'self_attn.' + ('inner_attn_ln' if old else 'attn_sub_norm'), 'ffn_gate': 'mlp.gate_proj',
-                             'ffn_up': 'mlp.up_proj', 'ffn_sub_norm': 'mlp.' + ('ffn_layernorm' if old else 'ffn_sub_norm'),
-                             'ffn_down': 'mlp.down_proj'}.items():
-            table[f'blk.{n}.{ours}'] = f'model.layers.{n}.{theirs}'
+        for ours, theirs in {**matrices, **norms}.items():
+            table[f'blk.{n}.{ours}'] = f'{bare}layers.{n}.{theirs}'
+        for ours, theirs in matrices.items():
+            table[f'blk.{n}.{ours}_norm_in'] = f'{bare}layers.{n}.{theirs}.' + ('rms_norm' if o.rms_norm else 'norm')
     return table
 
 
@@ -169,19 +177,24 @@ def main():
     parser.add_argument('--matrices', choices=['packed', 'inverse', 'F32', 'BF16'], default='packed')
     parser.add_argument('--shards', type=int, default=1)
     parser.add_argument('--old-names', action='store_true')
+    parser.add_argument('--bare-names', action='store_true')
+    parser.add_argument('--rms-norm', action='store_true')
+    parser.add_argument('--pooling', choices=['mean_tokens', 'cls_token', 'lasttoken', 'unsaid'])
     o = parser.parse_args()
     gguf = Gguf(o.gguf)
     arch = gguf.keys['general.architecture'].decode()
     key = lambda name, otherwise=None: gguf.keys.get(f'{arch}.{name}', otherwise)
     heads, d = key('attention.head_count'), key('rope.dimension_count')
     tensors = {}
-    for ours, theirs in names(arch, key('block_count'), o.old_names).items():
+    for ours, theirs in names(arch, key('block_count'), o).items():
         if ours + '.weight' not in gguf.tensors:
             continue
         extents, kind, _ = gguf.tensors[ours + '.weight']
         if kind not in (34, 35, 36):
-            dtype = 'F16' if kind == 1 else 'F32'
-            tensors[theirs + '.weight'] = (dtype, extents[::-1], numbers(gguf.floats(ours + '.weight'), dtype))
+            values, dtype = gguf.floats(ours + '.weight'), 'F16' if kind == 1 else 'F32'
+            if arch == 'gemma3' and len(extents) == 1 and not ours.endswith('_norm_in'):
+                values, dtype = [v - 1 for v in values], 'F32'  # the gain is stored less 1
+            tensors[theirs + '.weight'] = (dtype, extents[::-1], numbers(values, dtype))
             continue
         rows, scale = gguf.trits(ours + '.weight')
         if arch == 'llama' and ours.endswith(('attn_q', 'attn_k')):
@@ -193,20 +206,38 @@ def main():
             values = [t * scale for row in rows for t in row]
             tensors[theirs + '.weight'] = (o.matrices, extents[::-1], numbers(values, o.matrices))
     relu2 = arch in ('bitnet-b1.58', 'bitnet-25') or key('hidden_activation') == b'relu2'
+    whole, bare, model_type = {'llama': ('LlamaForCausalLM', 'LlamaModel', 'llama'), 'qwen3': ('Qwen3ForCausalLM', 'Qwen3Model', 'qwen3'),
+                               'gemma3': ('Gemma3ForCausalLM', 'Gemma3TextModel', 'gemma3_text')}.get(
+                                   arch, ('BitnetForCausalLM' if o.old_names else 'BitNetForCausalLM', 'BitNetModel', 'bitnet'))
     config = {
-        'architectures': ['LlamaForCausalLM' if arch == 'llama' else 'BitnetForCausalLM' if o.old_names else 'BitNetForCausalLM'],
-        'model_type': 'llama' if arch == 'llama' or o.old_names else 'bitnet', 'hidden_act': 'relu2' if relu2 else 'silu',
+        'architectures': [bare if o.pooling == 'unsaid' else whole], 'model_type': 'llama' if o.old_names else model_type,
         'hidden_size': key('embedding_length'), 'intermediate_size': key('feed_forward_length'), 'num_hidden_layers': key('block_count'),
         'num_attention_heads': heads, 'num_key_value_heads': key('attention.head_count_kv', heads), 'head_dim': d,
         'vocab_size': key('vocab_size'), 'max_position_embeddings': key('context_length'),
         'rms_norm_eps': key('attention.layer_norm_rms_epsilon'), 'rope_theta': key('rope.freq_base'), 'rope_scaling': None,
         'tie_word_embeddings': 'output.weight' not in gguf.tensors, 'torch_dtype': 'bfloat16'}
-    if not o.old_names:
+    if arch == 'gemma3':
+        config.update({'hidden_activation': 'gelu_pytorch_tanh', 'query_pre_attn_scalar': d, 'attn_logit_softcapping': None,
+                       'final_logit_softcapping': None, 'sliding_window': None})
+    else:
+        config['hidden_act'] = 'relu2' if relu2 else 'silu'
+    if not o.old_names and not (o.pooling and o.matrices in ('F32', 'BF16')):
         config['quantization_config'] = {
             'quant_method': 'bitnet', 'linear_class': 'bitlinear' if o.matrices == 'inverse' else 'autobitlinear',
             'quantization_mode': 'offline' if o.matrices in ('packed', 'inverse') else 'online', 'modules_to_not_convert': None}
+        if o.rms_norm:
+            config['quantization_config'].update({'use_rms_norm': True, 'rms_norm_eps': config['rms_norm_eps']})
     os.makedirs(o.out, exist_ok=True)
     json.dump(config, open(os.path.join(o.out, 'config.json'), 'w'), indent=1)
+    if o.pooling in ('mean_tokens', 'cls_token', 'lasttoken'):
+        os.makedirs(os.path.join(o.out, '1_Pooling'), exist_ok=True)
+        prefix = 'sentence_transformers.models.'
+        json.dump([{'idx': i, 'name': str(i), 'path': path, 'type': prefix + kind}
+                   for i, (path, kind) in enumerate([('', 'Transformer'), ('1_Pooling', 'Pooling'), ('2_Normalize', 'Normalize')])],
+                  open(os.path.join(o.out, 'modules.json'), 'w'))
+        json.dump({'word_embedding_dimension': config['hidden_size'],
+                   **{'pooling_mode_' + mode: mode == o.pooling for mode in ('cls_token', 'mean_tokens', 'max_tokens', 'lasttoken')}},
+                  open(os.path.join(o.out, '1_Pooling/config.json'), 'w'))
     if o.shards == 1:
         return write_safetensors(os.path.join(o.out, 'model.safetensors'), tensors)
     shards = [dict(list(tensors.items())[i::o.shards]) for i in range(o.shards)]

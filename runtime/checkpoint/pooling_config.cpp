@@ -1,0 +1,91 @@
+// checkpoint/pooling_config.cpp - finds the Pooling module and reads its flags.
+#include "checkpoint/pooling_config.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "checkpoint/safetensors.h"
+
+namespace bitnet::checkpoint {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr uint64_t kMaxBytes = uint64_t{1} << 20;
+constexpr uint32_t kMean = 1, kFirst = 2, kLast = 3;
+
+// A module's "type" is the path of a class; what counts is its name.
+std::string class_of(const json& module, const std::string& path) {
+  const auto type = module.is_object() ? module.find("type") : module.end();
+  if (!module.is_object() || type == module.end() || !type->is_string()) {
+    fail(ErrorKind::kInvalidModel, "{}: a module without a type", printable(path));
+  }
+  const std::string& name = type->get_ref<const std::string&>();
+  return name.substr(name.rfind('.') + 1);
+}
+
+// The folder of the Pooling module; empty when modules.json has none.
+std::string pooling_folder(const std::string& path) {
+  const json modules = read_json(path, kMaxBytes);
+  if (!modules.is_array()) fail(ErrorKind::kInvalidModel, "{}: expected a list of modules", printable(path));
+  std::string folder;
+  for (const json& module : modules) {
+    const std::string name = class_of(module, path);
+    if (name == "Transformer" || name == "Normalize") continue;
+    if (name != "Pooling") {
+      fail(ErrorKind::kInvalidModel, "{}: the module {} is not supported, expected Transformer, Pooling and Normalize",
+           printable(path), printable(name));
+    }
+    const auto at = module.find("path");
+    if (at != module.end() && at->is_string()) folder = at->get<std::string>();
+    if (folder.empty() || folder.find('/') != folder.npos || folder.find('\0') != folder.npos || folder == "..") {
+      fail(ErrorKind::kInvalidModel, "{}: the path of the module Pooling is to be a folder beside it", printable(path));
+    }
+  }
+  return folder;
+}
+
+uint32_t pooling_of(const std::string& path) {
+  const json flags = read_json(path, kMaxBytes);
+  if (!flags.is_object()) fail(ErrorKind::kInvalidModel, "{}: no JSON object", printable(path));
+  std::optional<uint32_t> found;
+  for (const auto& [name, value] : flags.items()) {
+    if (!name.starts_with("pooling_mode_") || value != true) continue;
+    const uint32_t kind = name == "pooling_mode_mean_tokens" ? kMean
+                          : name == "pooling_mode_cls_token" ? kFirst
+                          : name == "pooling_mode_lasttoken" ? kLast
+                                                             : 0;
+    if (kind == 0) fail(ErrorKind::kInvalidModel, "{}: {} is not supported", printable(path), printable(name));
+    if (found) fail(ErrorKind::kInvalidModel, "{}: several ways of pooling at once are not supported", printable(path));
+    found = kind;
+  }
+  if (!found) fail(ErrorKind::kInvalidModel, "{}: no pooling_mode_ is true", printable(path));
+  return *found;
+}
+
+bool is_bare_model(const json& config) {
+  const auto list = config.find("architectures");
+  if (list == config.end() || !list->is_array() || list->empty()) return false;
+  return std::none_of(list->begin(), list->end(), [](const json& name) {
+    return !name.is_string() || name.get_ref<const std::string&>().find("For") != std::string::npos;
+  });
+}
+
+}  // namespace
+
+std::optional<uint32_t> read_pooling(const std::string& config_path, const json& config) {
+  const fs::path folder = fs::path(config_path).parent_path();
+  std::error_code error;
+  const std::string modules = (folder / "modules.json").string();
+  if (fs::exists(modules, error)) {
+    const std::string pooling = pooling_folder(modules);
+    if (!pooling.empty()) return pooling_of((folder / pooling / "config.json").string());
+    return kLast;
+  }
+  return is_bare_model(config) ? std::optional<uint32_t>(kLast) : std::nullopt;
+}
+
+}  // namespace bitnet::checkpoint
