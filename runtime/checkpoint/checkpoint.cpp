@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "bitnet/kit/arithmetic.hpp"
+#include "checkpoint/chat_template_file.h"
 #include "checkpoint/hf_config.h"
 #include "checkpoint/hf_names.h"
 #include "checkpoint/safetensors.h"
@@ -93,6 +94,7 @@ class Opening {
  public:
   Opening(const Files& files, const std::string& name) : files_(files), owned_(std::make_shared<Owned>()) {
     config_ = read_hf_config(files.config, name, owned_->keys);
+    if (const auto text = read_chat_template(files.folder)) owned_->keys.add_string("tokenizer.chat_template", *text);
     stored_ = read_safetensors(files.weights);
     for (const StoredTensor& tensor : stored_.tensors) by_name_.emplace(tensor.name, &tensor);
     read_names();

@@ -54,20 +54,24 @@ std::string to_gguf(const ConvertOptions& o, convert::Source& source, const conv
 }
 
 std::string to_checkpoint(const ConvertOptions& o, const convert::Source& source, const convert::OutputSettings& output) {
-  const uint64_t bytes = convert::write_checkpoint(source, output);
+  const convert::WrittenCheckpoint written = convert::write_checkpoint(source, output);
+  const std::string& without = written.without_tokenizer;
   if (o.output.json) {
     return json_text({{"schema", 1},
                       {"input", o.input},
                       {"output", o.out},
                       {"type", o.type},
-                      {"bytes", bytes},
+                      {"bytes", written.bytes},
+                      {"tokenizer", without.empty()},
+                      {"tokenizer_problem", without.empty() ? nlohmann::json(nullptr) : nlohmann::json(without)},
                       {"verified", o.verify}}) +
            "\n";
   }
-  return fmt::format(
-      "{}: a checkpoint with {} bytes of weights, the same as before{}; the tokenizer stays in {}: run it with "
-      "--tokenizer {}\n",
-      o.out, bytes, o.verify ? "; verified" : "", o.input, o.input);
+  const std::string tokenizer =
+      without.empty() ? "its tokenizer is beside them"
+                      : fmt::format("the tokenizer is not there ({}): run it with --tokenizer {}", without, o.input);
+  return fmt::format("{}: a checkpoint with {} bytes of weights, the same as before{}; {}\n", o.out, written.bytes,
+                     o.verify ? "; verified" : "", tokenizer);
 }
 
 }  // namespace

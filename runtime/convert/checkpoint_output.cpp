@@ -18,6 +18,7 @@
 #include "checkpoint/config_json.h"
 #include "checkpoint/hf_names.h"
 #include "checkpoint/safetensors.h"
+#include "convert/tokenizer_output.h"
 #include "convert/weight_comparison.h"
 #include "gguf/float_formats.h"
 #include "model/config.h"
@@ -89,7 +90,7 @@ class CheckpointWriter {
     if (!partial_.empty() && made_) fs::remove_all(partial_, ignored);
   }
 
-  uint64_t run() {
+  WrittenCheckpoint run() {
     plan();
     std::error_code error;
     if (!fs::create_directory(partial_, error)) {
@@ -98,10 +99,12 @@ class CheckpointWriter {
     }
     made_ = true;
     write_config();
-    const uint64_t bytes = write_weights();
+    WrittenCheckpoint written;
+    written.bytes = write_weights();
+    written.without_tokenizer = write_tokenizer(source_, partial_);
     if (output_.verify) verify();
     publish();
-    return bytes;
+    return written;
   }
 
  private:
@@ -324,7 +327,7 @@ class CheckpointWriter {
 
 }  // namespace
 
-uint64_t write_checkpoint(const Source& source, const OutputSettings& output) {
+WrittenCheckpoint write_checkpoint(const Source& source, const OutputSettings& output) {
   std::error_code error;
   if (fs::exists(fs::symlink_status(output.path, error))) {
     fail(ErrorKind::kUsage, "output {}: exists; a checkpoint is written to a new folder", printable(output.path));

@@ -4,7 +4,7 @@
 // embeddings,
 //           head and norms as stored, or in f32 where they are block-quantized. Rows of attn_q and attn_k in the order of
 //           checkpoints.
-// Tokenizer stays in the source: Hugging Face's formats hold it in files of their own.
+// Tokenizer in files of its own beside it (tokenizer_output.h), where nothing of it is lost.
 // Output    the folder appears whole or not at all; one that exists is never replaced.
 // Errors    Error{kUsage}: the output exists, or the model has what such a checkpoint cannot hold (scales that differ along a
 //           matrix, families other than bitnet and llama, rope_freqs, biases), naming the tensor. Error{kFailure}: I/O.
@@ -16,7 +16,11 @@
 
 namespace bitnet::convert {
 
-// Returns the size of model.safetensors in bytes.
-uint64_t write_checkpoint(const Source& source, const OutputSettings& output);
+struct WrittenCheckpoint {
+  uint64_t bytes = 0;             // of model.safetensors
+  std::string without_tokenizer;  // why the folder has none; empty: it has
+};
+
+WrittenCheckpoint write_checkpoint(const Source& source, const OutputSettings& output);
 
 }  // namespace bitnet::convert

@@ -12,7 +12,9 @@ std::string key_name(const char* name) { return std::string("tokenizer.ggml.") +
 // Ids are read as signed numbers so that -1 is reported as such; beyond 2^63 the reader itself objects.
 std::optional<int64_t> find_id(const gguf::File& file, const char* name) { return file.find_int(key_name(name)); }
 
-TokenizerData read_keys(const gguf::File& file) {
+}  // namespace
+
+TokenizerData read_tokenizer_data(const gguf::File& file) {
   TokenizerData data;
   const auto model = file.find_string(key_name("model"));
   if (!model) fail(ErrorKind::kInvalidModel, "{}: key tokenizer.ggml.model is missing; the file has no tokenizer", file.path());
@@ -37,8 +39,6 @@ TokenizerData read_keys(const gguf::File& file) {
   return data;
 }
 
-}  // namespace
-
 TokenizerRoles read_roles(const gguf::File& file) {
   TokenizerRoles roles;
   roles.bos = find_id(file, "bos_token_id");
@@ -53,7 +53,7 @@ TokenizerRoles read_roles(const gguf::File& file) {
 }
 
 Tokenizer Tokenizer::from_gguf(const gguf::File& file, const TokenizerOptions& options) {
-  const TokenizerData data = read_keys(file);
+  const TokenizerData data = read_tokenizer_data(file);
   try {
     return from_data(data, options);
   } catch (const Error& error) {

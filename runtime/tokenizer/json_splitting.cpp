@@ -156,7 +156,33 @@ void check_decoder(const JsonFields& file, const std::string& label, Spelling sp
   }
 }
 
+json split_json(const char* expression) {
+  return {{"type", "Split"}, {"pattern", {{"Regex", expression}}}, {"behavior", "Isolated"}, {"invert", false}};
+}
+
+json byte_level_json(bool use_regex) {
+  return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", use_regex}};
+}
+
+json sequence_json(std::initializer_list<json> parts) {
+  return {{"type", "Sequence"}, {"pretokenizers", json::array_t(parts)}};
+}
+
 }  // namespace
+
+std::optional<json> json_splitting_of(std::string_view rule) {
+  const json punctuation = {{"type", "Punctuation"}, {"behavior", "Contiguous"}};
+  if (rule == "llama-bpe" || rule == "falcon3") {
+    return sequence_json({split_json(LLAMA_3_BEGIN "{1,3}" LLAMA_3_END), byte_level_json(false)});
+  }
+  if (rule == "qwen2") return sequence_json({split_json(LLAMA_3_BEGIN LLAMA_3_END), byte_level_json(false)});
+  if (rule == "gpt-2") return byte_level_json(true);
+  if (rule == "falcon") return sequence_json({punctuation, byte_level_json(true), split_json("[0-9][0-9][0-9]")});
+  if (rule == "falcon_e") {
+    return sequence_json({punctuation, byte_level_json(true), {{"type", "Digits"}, {"individual_digits", true}}});
+  }
+  return std::nullopt;
+}
 
 JsonSplitting read_json_splitting(const JsonFields& file, const std::string& label) {
   const auto normalizers = parts_of(file, "normalizer", "normalizers", label);

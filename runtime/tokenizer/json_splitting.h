@@ -24,4 +24,8 @@ struct JsonSplitting {
 // `file` is the whole document.
 JsonSplitting read_json_splitting(const JsonFields& file, const std::string& label);
 
+// The way back: the pre_tokenizer of a tokenizer.json that cuts by this rule of pre_tokenizer_rules.cpp. Empty: no form of it
+// is known.
+std::optional<nlohmann::json> json_splitting_of(std::string_view rule);
+
 }  // namespace bitnet

@@ -1,6 +1,8 @@
 // tokenizer/to_gguf.cpp - data to keys.
 #include "tokenizer/to_gguf.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace bitnet {
@@ -23,7 +25,7 @@ class Keys {
     if (!data_.merges.empty()) keys_.add_string_array(name("merges"), data_.merges);
     add_role("bos_token_id", data_.bos);
     add_role("eos_token_id", data_.eos);
-    add_role("eot_token_id", data_.eot || data_.more_ends.empty() ? data_.eot : data_.more_ends.front());
+    add_role("eot_token_id", data_.eot ? data_.eot : end_besides_eos());
     add_role("eom_token_id", data_.eom);
     add_role("unknown_token_id", data_.unk);
     add_role("padding_token_id", data_.pad);
@@ -44,6 +46,12 @@ class Keys {
           "GGUF keys cannot say how this vocabulary is {}; with the model's tokenizer.model in the place of this file they can",
           characters ? "merged" : "split at spaces");
     }
+  }
+  // Of the further ends of a generation the first that has no key yet.
+  std::optional<int64_t> end_besides_eos() const {
+    const auto at = std::find_if(data_.more_ends.begin(), data_.more_ends.end(),
+                                 [&](int64_t id) { return id != data_.eos && id != data_.eom; });
+    return at == data_.more_ends.end() ? std::nullopt : std::optional(*at);
   }
   void add_role(const char* key, const std::optional<int64_t>& id) {
     if (id) keys_.add<uint32_t>(name(key), static_cast<uint32_t>(*id));

@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 const std::string kStory = BITNET_BINARY_DIR "/share/bitnet/models/story.gguf";
+const std::string kSentencePiece = BITNET_TEST_DATA "/families/bitnet_silu_hd96/model.gguf";
 const std::string kFalcon = BITNET_TEST_DATA "/families/llama_falcon3_hd256/model.gguf";
 
 ProgramResult convert(const std::string& input, const std::string& output, const std::string& type,
@@ -35,31 +36,6 @@ json run(const std::string& model, std::vector<std::string> more) {
   return json::parse(result.out, nullptr, false);
 }
 
-// The vocabulary of a GGUF file as Hugging Face writes one of Llama 3's kind.
-void write_tokenizer_json(const std::string& gguf_path, const std::string& path) {
-  const gguf::File file(gguf_path);
-  const auto tokens = *file.find_string_array("tokenizer.ggml.tokens");
-  const auto types = *file.find_int_array("tokenizer.ggml.token_type");
-  json vocabulary = json::object(), added = json::array(), merges = json::array();
-  for (size_t id = 0; id < tokens.size(); ++id) {
-    if (types[id] == 1) {
-      vocabulary[std::string(tokens[id])] = id;
-    } else {
-      added.push_back({{"id", id}, {"content", tokens[id]}, {"special", types[id] == 3}});
-    }
-  }
-  const auto listed = *file.find_string_array("tokenizer.ggml.merges");
-  for (const std::string_view merge : listed) merges.push_back(merge);
-  const char* expression =
-      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-  const json splits = {{{"type", "Split"}, {"pattern", {{"Regex", expression}}}, {"behavior", "Isolated"}, {"invert", false}},
-                       {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}};
-  write_text(path, json{{"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", merges}, {"ignore_merges", true}}},
-                        {"added_tokens", added},
-                        {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", splits}}}}
-                       .dump());
-}
-
 TEST(Checkpoint, IsWrittenAndRunsTheSame) {
   const TempFolder folder;
   for (const std::string& model : {kStory, kFalcon}) {
@@ -68,7 +44,7 @@ TEST(Checkpoint, IsWrittenAndRunsTheSame) {
     ASSERT_EQ(made.exit_code, 0) << made;
     EXPECT_NE(made.out.find("verified"), std::string::npos) << made;
     const json before = run(model, {"--prompt-ids", "5,6,7"});
-    const json after = run(out, {"--prompt-ids", "5,6,7", "--tokenizer", model});
+    const json after = run(out, {"--prompt-ids", "5,6,7"});
     EXPECT_EQ(after["tokens"], before["tokens"]);
     if (model == kStory) {
       EXPECT_EQ(after["logits_hash"], before["logits_hash"]);  // the other head was in blocks
@@ -80,9 +56,6 @@ TEST(Checkpoint, IsWrittenAndRunsTheSame) {
 TEST(Checkpoint, BecomesAGgufFileWithItsTokenizer) {
   const TempFolder folder;
   ASSERT_EQ(convert(kStory, folder / "hf", "safetensors").exit_code, 0);
-  write_tokenizer_json(kStory, folder / "hf/tokenizer.json");
-  write_text(folder / "hf/tokenizer_config.json",
-             R"({"bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>", "add_bos_token": true})");
   const ProgramResult made = convert(folder / "hf", folder / "back.gguf", "i2_s", {"--verify"});
   ASSERT_EQ(made.exit_code, 0) << made;
   EXPECT_EQ(made.err.find("warning"), std::string::npos) << made;
@@ -108,15 +81,92 @@ TEST(Checkpoint, BecomesAGgufFileWithItsTokenizer) {
   }
 }
 
+// Texts to ids and back, and what stands around texts, as the GGUF file has it; the model of the family "bitnet" has a
+// vocabulary of SentencePiece's kind.
+TEST(Checkpoint, ItsTokenizerIsTheSame) {
+  const TempFolder folder;
+  const std::string text = "It's 2 o'clock; \xC3\xA9t\xC3\xA9, \xF0\x9F\x99\x82!\n\n  <|eot_id|> </s>";
+  for (const std::string& model : {kStory, kFalcon, kSentencePiece}) {
+    SCOPED_TRACE(model);
+    const std::string out = folder / fs::path(model).parent_path().filename().string();
+    const ProgramResult made = convert(model, out, "safetensors");
+    ASSERT_EQ(made.exit_code, 0) << made;
+    EXPECT_NE(made.out.find("its tokenizer is beside them"), std::string::npos) << made;
+    EXPECT_EQ(fs::exists(fs::path(out) / "tokenizer.model"), model == kSentencePiece);
+    for (const std::vector<std::string>& how : {std::vector<std::string>{"--add-special"}, {"--parse-special"}, {}}) {
+      std::vector<std::string> args = {"tokenize", "-m", model, "-p", text, "--json"};
+      args.insert(args.end(), how.begin(), how.end());
+      const ProgramResult before = run_program(args);
+      ASSERT_EQ(before.exit_code, 0) << before;
+      args[2] = out;
+      const ProgramResult after = run_program(args);
+      ASSERT_EQ(after.exit_code, 0) << after;
+      EXPECT_EQ(json::parse(after.out)["tokens"], json::parse(before.out)["tokens"]);
+    }
+    EXPECT_EQ(run_program({"tokenize", "-m", out, "--check"}).exit_code,
+              run_program({"tokenize", "-m", model, "--check"}).exit_code);
+  }
+}
+
+TEST(Checkpoint, AChatTemplateBesideItIsUsed) {
+  const TempFolder folder;
+  ASSERT_EQ(convert(kStory, folder / "hf", "safetensors").exit_code, 0);
+  json config = json::parse(read_text(folder / "hf/tokenizer_config.json"));
+  const std::vector<std::string> ask = {"chat", "-m", folder / "hf", "-p", "Hello", "-st", "-n", "4", "--greedy"};
+  EXPECT_NE(run_program(ask).err.find("template"), std::string::npos) << "the story model has none";
+  config["chat_template"] = "{% for m in messages %}{{ m.content }} and then{% endfor %}";
+  write_text(folder / "hf/tokenizer_config.json", config.dump());
+  const ProgramResult said = run_program(ask);
+  EXPECT_EQ(said.exit_code, 0) << said;
+  write_text(folder / "hf/chat_template.jinja", "{{ raise_exception('the jinja file') }}");
+  EXPECT_NE(run_program(ask).err.find("the jinja file"), std::string::npos) << "the newer place wins";
+  // It goes along into a GGUF file.
+  fs::remove(folder / "hf/chat_template.jinja");
+  ASSERT_EQ(convert(folder / "hf", folder / "a.gguf", "i2_s").exit_code, 0);
+  EXPECT_EQ(gguf::File(folder / "a.gguf").find_string("tokenizer.chat_template"), config["chat_template"].get<std::string>());
+}
+
 TEST(Checkpoint, WithoutATokenizerIsToldSo) {
   const TempFolder folder;
   ASSERT_EQ(convert(kStory, folder / "hf", "safetensors").exit_code, 0);
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
+    EXPECT_TRUE(fs::remove(folder / "hf" / name)) << name;
+  }
   const ProgramResult run = run_program({"-m", folder / "hf", "-p", "x"});
   EXPECT_EQ(run.exit_code, 3) << run;
   EXPECT_NE(run.err.find("--tokenizer"), std::string::npos) << run;
   const ProgramResult made = convert(folder / "hf", folder / "a.gguf", "tq2_0", {"--scale-tensors"});
   EXPECT_EQ(made.exit_code, 0) << made;
   EXPECT_NE(made.err.find("has no tokenizer"), std::string::npos) << made;
+  const ProgramResult again = convert(folder / "hf", folder / "hf2", "safetensors");
+  EXPECT_EQ(again.exit_code, 0) << again;
+  EXPECT_NE(again.out.find("--tokenizer"), std::string::npos) << again;
+}
+
+// The vectors of an embedding model do not depend on the files its weights come in.
+TEST(Checkpoint, OfAnEmbeddingModelGivesTheVectorsOfTheGgufFile) {
+  const TempFolder folder;
+  for (const std::string name : {"qwen3_embedding", "gemma3_embedding"}) {
+    const std::string model = std::string(BITNET_TEST_DATA) + "/families/" + name + "/model.gguf";
+    const std::vector<std::string> kinds[] = {{"--pooling", "lasttoken"},
+                                              {"--bare-names", "--matrices", "F32", "--pooling", "unsaid"}};
+    for (const std::vector<std::string>& kind : kinds) {
+      std::vector<std::string> args = {BITNET_MAKE_CHECKPOINT, model, folder / name};
+      args.insert(args.end(), kind.begin(), kind.end());
+      const ProgramResult made = run_program(args, {.program = "python3"});
+      ASSERT_EQ(made.exit_code, 0) << made;
+      const auto vectors = [&](const std::string& from) {
+        const ProgramResult result =
+            run_program({"embed", "-m", from, "--tokenizer", model, "-p", "one two\nthree", "--format", "raw", "-t", "1"});
+        EXPECT_EQ(result.exit_code, 0) << result;
+        return result.out;
+      };
+      const std::string before = vectors(model);
+      EXPECT_FALSE(before.empty());
+      EXPECT_EQ(vectors(folder / name), before) << name << " " << kind[0];
+      fs::remove_all(folder / name);
+    }
+  }
 }
 
 TEST(Checkpoint, WhatItCannotHoldIsRefusedAndLeavesNothing) {
