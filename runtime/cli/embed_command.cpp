@@ -62,7 +62,7 @@ class Embed {
             "the model is made to write text, not for embeddings: taking the mean over each text's tokens "
             "(--pooling chooses)");
       } else if (!config.pooling_note.empty()) {
-        log(LogLevel::kNotice, "{}", config.pooling_note);
+        log(LogLevel::kNotice, "pooling {}", config.pooling_note);
       }
     }
     model::choose_pooling(config, pooling, o_.normalize);

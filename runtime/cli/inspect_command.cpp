@@ -1,4 +1,6 @@
 // cli/inspect_command.cpp - "bitnet-run inspect": what a model file holds, and which backends would run it.
+#include <filesystem>
+
 #include "cli/commands.h"
 #include "cli/json_text.h"
 #include "validate/inspect.h"
@@ -25,6 +27,8 @@ Loaded load(const std::string& path, const InspectOptions& o) {
     return {std::make_unique<const model::Model>(path, read_options(o.formats, path, compute)), {}};
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kInvalidModel) throw;
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error)) throw;  // nothing of it can be shown
     return {nullptr, e.what()};
   }
 }

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "gguf/format_error.h"
+#include "model/ordinary_model.h"
 
 namespace bitnet::model {
 namespace {
@@ -52,9 +53,10 @@ const Family& find_family(const gguf::File& file, Config& config) {
                                           printable(config.architecture)));
     return kOtherBitnet;
   }
+  const std::string ordinary = ordinary_model_text(file);
   refuse(file, fmt::format("general.architecture is '{}'; this version runs bitnet-b1.58, bitnet-25, bitnet, llama, qwen3 and "
-                           "gemma3 with ternary matrices",
-                           printable(config.architecture)));
+                           "gemma3 with ternary matrices{}{}",
+                           printable(config.architecture), ordinary.empty() ? "" : "; this is ", ordinary));
 }
 
 double number_of(const gguf::File& file, const std::string& key, gguf::ValueType type) {
@@ -160,7 +162,7 @@ void read_pooling(const gguf::File& file, const Keys& keys, Config& config) {
   choose_pooling(config, said_by_converter ? uint32_t{BN_POOL_LAST} : kPooling[kind], true);
   if (said_by_converter) {
     config.pooling_note =
-        "pooling the last token of each text; the file says mean, but converters write that when they find nothing, and these "
+        "the last token of each text; the file says mean, but converters write that when they find nothing, and these "
         "models are made for the last token (--pooling mean takes the mean)";
   }
 }

@@ -13,6 +13,7 @@
 #include "bitnet/kit/ternary.hpp"
 #include "gguf/float_formats.h"
 #include "gguf/ternary_formats.h"
+#include "model/ordinary_model.h"
 
 namespace bitnet::model {
 namespace {
@@ -29,6 +30,9 @@ class Problems {
   }
   void throw_if_any(const gguf::File& file) const {
     if (count_ == 0) return;
+    if (const std::string ordinary = ordinary_model_text(file); !ordinary.empty()) {
+      throw TensorSetError(faults_, fmt::format("{}: {}", printable(file.path()), ordinary));
+    }
     constexpr size_t kMostTold = 12;
     std::vector<std::string> texts;
     for (size_t i = 0; i < std::min(faults_.size(), kMostTold); ++i) texts.push_back(faults_[i].text);

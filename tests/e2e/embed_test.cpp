@@ -135,6 +135,9 @@ TEST(Embed, PoolingAndLength) {
     EXPECT_FLOAT_EQ(mean[i], static_cast<float>(sum / static_cast<double>(rows.size())));
   }
   EXPECT_EQ(one({}), one({"--pooling", "last"})) << "the default of these models, whatever the converter wrote";
+  EXPECT_NE(embed({"-m", kQwen, "-p", "a"}).err.find("the file says mean"), std::string::npos) << "and it is said";
+  EXPECT_EQ(embed({"-m", kQwen, "-p", "a", "--pooling", "last"}).err.find("the file says"), std::string::npos);
+  EXPECT_NE(run_program({"inspect", kQwen}).out.find("pooling last: the last token"), std::string::npos);
   EXPECT_EQ(one({}), one({"--normalize"}));
 }
 

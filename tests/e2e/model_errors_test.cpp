@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 
 #include "gguf/reader.h"
+#include "gguf/writer.h"
 #include "support/files.h"
 #include "support/program.h"
 #include "support/temp_folder.h"
@@ -164,6 +166,42 @@ TEST(ModelErrors, F26_unknown_architecture) {
   std::string bytes = story();
   bytes.replace(offset_of_key("general.architecture"), 12, "mamba-b1.58x");
   expect_refused(run_on(bytes), "bitnet-25");
+}
+
+// The file that people try first: no list of tensors, but what it is and what runs it.
+TEST(ModelErrors, F26_a_model_that_is_not_ternary) {
+  const TempFolder folder;
+  for (const std::string architecture : {"llama", "qwen2"}) {
+    gguf::Writer w(folder / "model.gguf");
+    w.add_string("general.architecture", architecture);
+    for (const auto& [key, value] : std::initializer_list<std::pair<const char*, uint32_t>>{{"block_count", 1},
+                                                                                            {"embedding_length", 256},
+                                                                                            {"context_length", 64},
+                                                                                            {"feed_forward_length", 256},
+                                                                                            {"attention.head_count", 4}}) {
+      w.add_key<uint32_t>(architecture + "." + key, value);
+    }
+    w.add_key<float>(architecture + ".attention.layer_norm_rms_epsilon", 1e-5f);
+    std::vector<uint64_t> sizes = {w.add_tensor("token_embd.weight", gguf::Type::kF16, {256, 8})};
+    for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}) {
+      sizes.push_back(w.add_tensor(std::string("blk.0.") + name + ".weight", gguf::Type::kQ4_K, {256, 256}));
+    }
+    for (const uint64_t bytes : sizes) w.skip(bytes);
+    w.finish();
+    const ProgramResult result = run_on_file(folder / "model.gguf");
+    expect_refused(result, "no ternary model: its matrices are Q4_K, expected I2_S");
+    EXPECT_NE(result.err.find("llama.cpp"), std::string::npos) << result;
+    EXPECT_LT(result.err.size(), 700u) << result;
+    const ProgramResult inspected = run_program({"inspect", folder / "model.gguf"});
+    EXPECT_NE(inspected.out.find("none can run it: "), std::string::npos) << inspected;
+    std::filesystem::remove(folder / "model.gguf");
+  }
+}
+
+TEST(ModelErrors, F01_a_folder_that_is_no_checkpoint) {
+  const TempFolder folder;
+  expect_refused(run_program({"-m", folder.path().string(), "-p", "x"}), "model.safetensors.index.json");
+  expect_refused(run_program({"inspect", folder.path().string()}), "model.safetensors.index.json");
 }
 
 TEST(ModelErrors, E01_file_truncated_while_in_use) {

@@ -133,6 +133,9 @@ TEST(Config, EmbeddingModels) {
   const Config mean = config_of({.architecture = "qwen3", .tensors = {"blk.0.attn_q_norm_in.weight"}, .more = pooled(1)});
   EXPECT_EQ(mean.arch.must, uint64_t{BN_M_QK_NORM | BN_M_IN_NORMS | BN_M_NO_HEAD | BN_M_L2_POOLED});
   EXPECT_EQ(mean.arch.pooling, uint32_t{BN_POOL_LAST}) << "MEAN is what converters write that find nothing";
+  expect_in(mean.pooling_note, "the file says mean");
+  EXPECT_EQ(config_of({.architecture = "qwen3", .more = pooled(3)}).pooling_note, "");
+  EXPECT_EQ(config_of({.architecture = "qwen3", .more = pooled(2)}).pooling_note, "");
   EXPECT_TRUE(mean.warnings.empty()) << "that is so in every published file";
   EXPECT_EQ(mean.arch.embd_scale, 1.0f);
   EXPECT_EQ(config_of({.architecture = "qwen3", .more = pooled(3)}).arch.pooling, uint32_t{BN_POOL_LAST});
