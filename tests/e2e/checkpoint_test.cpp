@@ -130,7 +130,7 @@ TEST(Checkpoint, WithoutATokenizerIsToldSo) {
   const TempFolder folder;
   ASSERT_EQ(convert(kStory, folder / "hf", "safetensors").exit_code, 0);
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
-    EXPECT_TRUE(fs::remove(folder / "hf" / name)) << name;
+    EXPECT_TRUE(fs::remove(fs::path(folder / "hf") / name)) << name;
   }
   const ProgramResult run = run_program({"-m", folder / "hf", "-p", "x"});
   EXPECT_EQ(run.exit_code, 3) << run;
