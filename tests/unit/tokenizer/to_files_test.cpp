@@ -1,10 +1,12 @@
 // unit/tokenizer/to_files_test.cpp - vocabularies of GGUF files written as Hugging Face keeps them, and read again.
 #include "tokenizer/to_files.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include "gguf/writer.h"
 #include "small_json.h"
+#include "tokenizer/to_gguf.h"
 
 namespace bitnet {
 namespace {
@@ -111,6 +113,13 @@ TEST_F(ToFiles, RolesAndFlagsComeBack) {
       EXPECT_EQ(back.encode("a[X]"), expected);
       EXPECT_EQ(json::parse(content(made, 1))["chat_template"], "a template");
       EXPECT_EQ(json::parse(content(made, 2))["eos_token_id"], json::array({257, 258}));
+      // And on into keys again: of the ends that is the end of turn which is no eos.
+      const gguf::KeyValues keys = tokenizer_keys(folder_ / "tokenizer.json", nullptr);
+      const auto& entries = keys.entries();
+      const auto eot =
+          std::find_if(entries.begin(), entries.end(), [](const auto& e) { return e.key == "tokenizer.ggml.eot_token_id"; });
+      ASSERT_NE(eot, entries.end());
+      EXPECT_EQ(eot->data[0] | eot->data[1] << 8, 258);
     }
   }
 }
