@@ -69,9 +69,31 @@ struct Warp {
   Slot slots[2][32];
 };
 
+// Copies to shared memory that a thread asked for and has not waited for.
+struct Copies {
+  struct Copy {
+    void* to;
+    const void* from;
+    uint32_t bytes, group;
+  };
+  std::vector<Copy> open;
+  uint32_t group = 0;  // the one that is being filled
+
+  void finish(uint32_t groups_left) {
+    size_t n = 0;
+    for (; n < open.size() && open[n].group + groups_left < group; ++n) std::memcpy(open[n].to, open[n].from, open[n].bytes);
+    open.erase(open.begin(), open.begin() + static_cast<std::ptrdiff_t>(n));
+  }
+  void forget() {
+    open.clear();
+    group = 0;
+  }
+};
+
 struct Thread {
   context::fiber fiber;  // empty while it runs, and after its end
   bool done = false;
+  Copies copies;
 };
 
 class Block {
@@ -85,6 +107,7 @@ class Block {
   // backwards: the last warp and the last lane first, so that a missing barrier shows in one of the two orders.
   void run(uint32_t x, uint32_t y, bool backwards);
   const Place& place() const { return place_; }
+  Copies& copies() { return threads_[place_.thread].copies; }
 
   void meet_block() {
     const uint32_t generation = generation_;
@@ -142,6 +165,7 @@ class Block {
 
   void start(uint32_t thread) {
     threads_[thread].done = false;
+    threads_[thread].copies.forget();
     threads_[thread].fiber =
         context::fiber(std::allocator_arg, KeptStacks(stacks_[thread]), [this, thread](context::fiber&& from) {
           const void* bottom = nullptr;
@@ -217,6 +241,12 @@ void Block::run(uint32_t x, uint32_t y, bool backwards) {
 const Place& place() { return current->place(); }
 void meet_block() { current->meet_block(); }
 const Slot* meet_warp(const uint32_t* words, uint32_t n) { return current->meet_warp(words, n); }
+void copy_later(void* shared, const void* global, uint32_t bytes) {
+  Copies& copies = current->copies();
+  copies.open.push_back({shared, global, bytes, copies.group});
+}
+void end_copy_group() { ++current->copies().group; }
+void finish_copies(uint32_t groups_left) { current->copies().finish(groups_left); }
 
 void launch(const Kernel& kernel, const Shape& shape, const void* args) {
   if (kernel.on_host == nullptr || shape.threads == 0 || shape.threads % 32 != 0 || shape.threads > 1024 || shape.grid_x == 0 ||

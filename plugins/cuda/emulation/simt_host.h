@@ -36,6 +36,10 @@ const Place& place();
 void meet_block();
 // Shows `n` words to the warp and waits until all lanes did. Lane i's words are at [i] until this lane meets again.
 const Slot* meet_warp(const uint32_t* words, uint32_t n);
+// A copy is made as late as it may be: when its thread waits for its group. One that nobody waits for is never made.
+void copy_later(void* shared, const void* global, uint32_t bytes);
+void end_copy_group();
+void finish_copies(uint32_t groups_left);
 
 }  // namespace emulation
 
@@ -92,11 +96,13 @@ BN_DEVICE uint64_t atomic_max(uint64_t* p, uint64_t v) { return exchange_host(p,
 
 BN_DEVICE Words4 load_stream(const void* p) { return *static_cast<const Words4*>(p); }
 BN_DEVICE void prefetch_l2(const void*) {}
-BN_DEVICE void copy_async(void* shared, const void* global) { std::memcpy(shared, global, 16); }
-BN_DEVICE void copy_async_8(void* shared, const void* global) { std::memcpy(shared, global, 8); }
-BN_DEVICE void copy_commit() {}
+BN_DEVICE void copy_async(void* shared, const void* global) { emulation::copy_later(shared, global, 16); }
+BN_DEVICE void copy_async_8(void* shared, const void* global) { emulation::copy_later(shared, global, 8); }
+BN_DEVICE void copy_commit() { emulation::end_copy_group(); }
 template <int N>
-BN_DEVICE void copy_wait() {}
+BN_DEVICE void copy_wait() {
+  emulation::finish_copies(N);
+}
 BN_DEVICE void dependency_wait() {}
 BN_DEVICE void dependents_may_start() {}
 

@@ -109,5 +109,34 @@ TEST(CudaEmulation, MatrixInstructions) {
   }
 }
 
+struct CopyArgs {
+  const uint8_t* in;  // [48]
+  uint8_t* out;       // [2][48]: after all groups but the last arrived, after all
+};
+
+BN_GLOBAL void two_groups(CopyArgs a) {
+  uint8_t* shared = shared_memory<uint8_t>();
+  if (thread_index() == 0) {
+    copy_async(shared, a.in);
+    copy_commit();
+    copy_async(shared + 16, a.in + 16);
+    copy_async_8(shared + 32, a.in + 32);
+    copy_commit();
+    copy_wait<1>();
+    std::memcpy(a.out, shared, 48);
+    copy_wait<0>();
+    std::memcpy(a.out + 48, shared, 48);
+  }
+}
+
+TEST(CudaEmulation, ACopyIsThereOnlyWhenItWasWaitedFor) {
+  std::vector<uint8_t> in(48, 1), out(96), want(96, 0xA5);
+  const CopyArgs args{in.data(), out.data()};
+  emulation::launch(KernelOf<CopyArgs>::make<two_groups>("two_groups"), {1, 1, 32, 48}, &args);
+  std::fill(want.begin(), want.begin() + 16, uint8_t{1});
+  std::fill(want.begin() + 48, want.begin() + 88, uint8_t{1});
+  EXPECT_EQ(out, want);
+}
+
 }  // namespace
 }  // namespace bn_cuda
