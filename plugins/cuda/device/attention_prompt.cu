@@ -63,33 +63,41 @@ struct Tile {
   BN_DEVICE_MEMBER bool sees(uint32_t from) const { return from <= last(n_rows - 1) && from + kPiece > first(0); }
 };
 
-// n rows of 16 elements each in `order`; elements past head_dim are +0.
+// Rows [row0, row1) of `from` in `order`; elements past head_dim become +0. All loads of a thread are on their way at once.
 template <uint32_t STRIDE, class E>
 BN_DEVICE void stage_ordered(float* to, const E* from, uint64_t from_stride, uint32_t row0, uint32_t row1, uint32_t head_dim) {
-  const uint32_t blocks = (head_dim + 15) / 16;
-  for (uint32_t n = thread_index(); n < (row1 - row0) * blocks; n += kThreads) {
-    const uint32_t row = row0 + n / blocks, b = n % blocks;
-    Vector<float, 4> out[4];
+  for (uint32_t b = thread_index() % 8; 16 * b < head_dim; b += 8) {
+    Vector<E, 4> x[2][4];
     BN_UNROLL
-    for (uint32_t i = 0; i < 4; ++i) {
-      const uint32_t d = 16 * b + 4 * i;
-      const Vector<E, 4> x = d < head_dim ? load<4>(from + row * from_stride + d) : Vector<E, 4>{};
-      BN_UNROLL
-      for (uint32_t j = 0; j < 4; ++j) out[j].e[i] = value_of(x.e[j]);
+    for (uint32_t n = 0; n < 8; ++n) {
+      const uint32_t row = thread_index() / 8 + n / 4 * 16, d = 16 * b + n % 4 * 4;
+      x[n / 4][n % 4] = row >= row0 && row < row1 && d < head_dim ? load<4>(from + row * from_stride + d) : Vector<E, 4>{};
     }
     BN_UNROLL
-    for (uint32_t j = 0; j < 4; ++j) *reinterpret_cast<Vector<float, 4>*>(to + row * STRIDE + order(b, j)) = out[j];
+    for (uint32_t n = 0; n < 8; ++n) {
+      const uint32_t row = thread_index() / 8 + n / 4 * 16, j = n % 4;
+      const Vector<E, 4>(&y)[4] = x[n / 4];
+      *reinterpret_cast<Vector<float, 4>*>(to + row * STRIDE + order(b, j)) = {value_of(y[0].e[j]), value_of(y[1].e[j]),
+                                                                               value_of(y[2].e[j]), value_of(y[3].e[j])};
+    }
   }
 }
 
+// Rows [row0, row1) of `from` as they are.
 template <uint32_t STRIDE, class E>
 BN_DEVICE void stage_values(float* to, const E* from, uint32_t row0, uint32_t row1, uint32_t head_dim) {
-  const uint32_t steps = head_dim / 4;
-  for (uint32_t n = thread_index(); n < (row1 - row0) * steps; n += kThreads) {
-    const uint32_t row = row0 + n / steps, d = n % steps * 4;
-    const Vector<E, 4> x = load<4>(from + uint64_t{row} * head_dim + d);
-    *reinterpret_cast<Vector<float, 4>*>(to + row * STRIDE + d) = {value_of(x.e[0]), value_of(x.e[1]), value_of(x.e[2]),
-                                                                   value_of(x.e[3])};
+  for (uint32_t d = lane_index() * 4; d < head_dim; d += 128) {
+    Vector<E, 4> x[kGroup];
+    BN_UNROLL
+    for (uint32_t n = 0; n < kGroup; ++n) {
+      const uint32_t row = warp_index() + 4 * n;
+      x[n] = row >= row0 && row < row1 ? load<4>(from + row * head_dim + d) : Vector<E, 4>{};
+    }
+    BN_UNROLL
+    for (uint32_t n = 0; n < kGroup; ++n) {
+      *reinterpret_cast<Vector<float, 4>*>(to + (warp_index() + 4 * n) * STRIDE + d) = {
+          value_of(x[n].e[0]), value_of(x[n].e[1]), value_of(x[n].e[2]), value_of(x[n].e[3])};
+    }
   }
 }
 
@@ -265,7 +273,7 @@ BN_DEVICE void prompt(const AttentionArgs& a) {
 }
 
 template <class E>
-BN_GLOBAL_FITTING(kThreads, 3)
+BN_GLOBAL_FITTING(kThreads, 2)
 void attention_prompt(AttentionArgs a) {
   if (a.head_dim <= 128) {
     prompt<E, 128>(a);
