@@ -85,6 +85,7 @@ TEST(CudaNorm, ZerosInfinitiesAndNaN) {
   expect_the_kits_bits(n, 1, x, nullptr, -1.0f);
   x[299] = std::numeric_limits<float>::quiet_NaN();
   expect_the_kits_bits(n, 1, x, nullptr, -1.0f);
+  expect_the_kits_bits(n, 1, x, v.gain.data(), 1e-5f);  // all codes are -127, but zeros behind n
 }
 
 TEST(CudaNorm, InPlaceAndWithoutCodes) {
