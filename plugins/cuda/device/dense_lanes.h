@@ -164,11 +164,10 @@ struct AnyLanes {
 };
 
 // lane[t][j] += the products of this thread's half of the chunk at column c0, for T vectors. x: the chunk of the first vector,
-// 16-byte aligned; the vectors are x_stride apart and hold zeros behind n_embd.
-template <class Lanes, uint32_t T>
+// 16-byte aligned; the vectors are x_stride apart and hold zeros behind n_embd. kInFlight: loads on their way at once.
+template <class Lanes, uint32_t T, uint32_t kInFlight>
 BN_DEVICE void add_half_chunk(const HeadArgs& a, const uint8_t* row, uint32_t c0, uint32_t part, const float* x,
                               uint32_t x_stride, float (&lane)[T][8]) {
-  constexpr uint32_t kInFlight = 4;
   for (uint32_t g = 0; g < 16; g += kInFlight) {
     typename Lanes::Raw raw[kInFlight];
     BN_UNROLL

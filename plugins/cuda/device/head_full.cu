@@ -2,8 +2,8 @@
 //
 // One load of a warp takes 32 successive bytes of each of 16 rows (f16), whole sectors, four such loads in flight per thread:
 // at 1024 threads a processor that is 64 KB, more than twice what hides the latency of an H200. The vectors lie in shared
-// memory, in pieces. Predicted for 128256 x 2560 on an H200: f16 656.7 MB, 160 us; int8 rows 328.8 MB, 80 us; one token or,
-// bound by shared memory rather than by the table, about 350 us for eight.
+// memory, in pieces. Predicted for 128256 x 2560 on an H200: f16 656.7 MB, 160 us; int8 rows 328.8 MB, 80 us. Eight tokens take
+// 90 us of multiplications, and twice that in shared memory if a load that lanes share takes two turns: 160 to 200 us.
 #include "dense_lanes.h"
 
 namespace bn_cuda {
@@ -46,7 +46,7 @@ BN_GLOBAL void head(HeadArgs a) {
     sync_block();
     for (uint32_t c = 0; c < n; c += 256) {
       float lane[T][8] = {};
-      add_half_chunk<Lanes, T>(a, row, piece + c, part, x + c, kPiece, lane);
+      add_half_chunk<Lanes, T, 4>(a, row, piece + c, part, x + c, kPiece, lane);
       BN_UNROLL
       for (uint32_t t = 0; t < T; ++t) {
         BN_UNROLL

@@ -22,7 +22,7 @@ BN_DEVICE float exact_logit(const ScreenArgs& a, uint32_t r) {
   for (uint32_t c0 = 0; c0 < n; c0 += 16 * 256) {
     const uint32_t c = c0 + 256 * (lane_index() / 2);
     float lane[1][8] = {};
-    if (c < n) add_half_chunk<Lanes, 1>(a.head, row, c, part, a.x + c, 0, lane);
+    if (c < n) add_half_chunk<Lanes, 1, 8>(a.head, row, c, part, a.x + c, 0, lane);
     for (uint32_t i = 0; i < 16 && c0 + 256 * i < n; ++i) {
       BN_UNROLL
       for (uint32_t j = 0; j < 8; ++j) total[j] += shuffle(lane[0][j], 2 * i + part);

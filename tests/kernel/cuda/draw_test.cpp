@@ -1,6 +1,8 @@
 // kernel/cuda/draw_test.cpp - the draw and the end of a step, emulated, against the canonical sampler of the kit.
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "bitnet/kit/sampler.hpp"
 #include "emulation/block.h"
 #include "head_data.h"
@@ -97,6 +99,26 @@ TEST(CudaDraw, ManyPositionsOfOneSeed) {
     ASSERT_EQ(chain.tokens[at], bn::kit::sample_logits(chain.sampler, at, logits.data(), 200)) << at;
     ASSERT_EQ(chain.ring[at - 1], chain.tokens[at]);
     ASSERT_EQ(chain.ring_count, at);
+  }
+}
+
+// Shares of the weights that are exactly top_p, weights that are exactly min_p.
+TEST(CudaDraw, LimitsThatAreMetExactly) {
+  std::vector<float> logits(9, 2.0f);
+  logits[8] = 1.0f;
+  for (const auto& [top_p, min_p, last] : {std::tuple{0.5f, 0.0f, 3}, std::tuple{1.0f, 1.0f, 7}}) {
+    Chain chain;
+    chain.tokens.resize(200);
+    chain.state = {0, kGoingOn, 0, 1000};
+    chain.sampler = {sizeof(bn_sampler), 8, 1.0f, top_p, min_p, 0, 5, 0, nullptr, 0};
+    chain.list(logits, 8);
+    int32_t largest = 0;
+    for (uint32_t at = 1; at < 150; ++at) {
+      chain.draw();
+      ASSERT_EQ(chain.tokens[at], bn::kit::sample_logits(chain.sampler, at, logits.data(), 9)) << at;
+      largest = std::max(largest, chain.tokens[at]);
+    }
+    EXPECT_EQ(largest, last);  // 4 of 8 equal weights are half of them; all 8 are as good as the best
   }
 }
 
