@@ -135,7 +135,7 @@ TEST(CudaGlu, EveryActivation) {
     std::vector<float> h(tokens * 2 * n), y(tokens * n, -1.0f);
     for (size_t i = 0; i < h.size(); ++i)
       h[i] = static_cast<float>(static_cast<int>(i * 2654435761u >> 16) % 4001 - 2000) / 300.0f;
-    const GluArgs args{h.data(), y.data(), n, 2 * n, n, act};
+    const GluArgs args{h.data(), y.data(), n, 2 * n, n, act, 0};
     emulation::launch(glu_kernel(), glu_shape(tokens, n), &args);
     for (uint32_t t = 0; t < tokens; ++t) {
       for (uint32_t i = 0; i < n; ++i) {

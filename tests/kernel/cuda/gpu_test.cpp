@@ -79,7 +79,7 @@ TEST(CudaGpu, AGraphDoesItsLaunchesEachTime) {
   auto gpu = open();
   Buffers b(*gpu);
   float* h = static_cast<float*>(b.device);
-  const GluArgs args{h, h, 8, 16, 8, 1};
+  const GluArgs args{h, h, 8, 16, 8, 1, 0};
   ASSERT_EQ(gpu->begin_graph(), 0);
   ASSERT_EQ(gpu->fill(b.device, 0, 64), 0);
   ASSERT_EQ(gpu->launch(glu_kernel(), glu_shape(1, 8), &args, true), 0);
