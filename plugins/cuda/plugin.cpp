@@ -24,18 +24,17 @@ using bn::kit::guard;
 using bn::kit::set_error;
 using bn_cuda::DeviceFacts;
 
-bn_status no_device(const std::string& why, bn_error* error) {
-  return set_error(error, BN_E_UNSUPPORTED, "no device: %s", why.c_str());
-}
+// Why there is no device, or it cannot be looked at.
+bn_status unusable(const std::string& why, bn_error* error) { return set_error(error, BN_E_UNSUPPORTED, "%s", why.c_str()); }
 
 bn_status enumerate(const bn_host*, uint32_t index, bn_device_info* info, bn_error* error) {
   return guard(error, [&]() -> bn_status {
     uint32_t n = 0;
     std::string why;
     DeviceFacts facts;
-    if (bn_cuda::count_gpus(&n, &why) != 0) return no_device(why, error);
-    if (index >= n) return set_error(error, BN_E_UNSUPPORTED, "no device: %u of them", n);
-    if (bn_cuda::describe_gpu(index, &facts, &why) != 0) return no_device(why, error);
+    if (bn_cuda::count_gpus(&n, &why) != 0) return unusable(why, error);
+    if (index >= n) return set_error(error, BN_E_UNSUPPORTED, "%u of them", n);
+    if (bn_cuda::describe_gpu(index, &facts, &why) != 0) return unusable(why, error);
     info->kind = BN_DEV_GPU;
     info->mem_total = facts.memory_bytes;
     info->mem_free = 0;
@@ -59,7 +58,7 @@ bn_status open_device(const bn_host* host, const char* id, const char* options_j
   const bn_cuda::Options options = bn_cuda::read_options(options_json);
   uint32_t n = 0;
   std::string why;
-  if (bn_cuda::count_gpus(&n, &why) != 0) return no_device(why, error);
+  if (bn_cuda::count_gpus(&n, &why) != 0) return unusable(why, error);
   const uint32_t index = find_device(id, n);
   if (index == n)
     return set_error(error, BN_E_INVALID, "no device '%.60s' among the %u that are here", id == nullptr ? "" : id, n);

@@ -22,6 +22,9 @@ struct Entry {
   bool by_user;
 };
 
+// A plugin for a kind of device that this machine lacks is as normal as one that is not installed (loader.cpp, sdk/README.md).
+bool lacks_its_device(const BackendFacts& p) { return p.reason.starts_with("not supported on this machine: no device"); }
+
 bool is_first_party(const BackendFacts& p) { return std::string_view(p.id).starts_with(kFirstPartyPrefix); }
 
 // Short names that mean our own plugins whatever else calls itself so.
@@ -109,7 +112,7 @@ class Ordering {
     const Place place = {.why = entry.by_user ? "named" : "in the default list", .named = entry.by_user};
     if (const size_t i = find_plugin(entry.name); i < plugins_.size()) {
       if (plugins_[i].usable) return add_plugin(i, place);
-      return leave_out(plugins_[i].name, plugins_[i].reason, true);
+      return leave_out(plugins_[i].name, plugins_[i].reason, entry.by_user || !lacks_its_device(plugins_[i]));
     }
     if (!is_reserved(entry.name) && add_device(entry.name, place)) return;
     // An absent entry of the default list is the normal case on most machines and no failure.

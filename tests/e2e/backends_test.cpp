@@ -72,7 +72,7 @@ TEST(Backends, UnknownNameIsAUsageErrorThatListsTheKnown) {
 TEST(Backends, AnAbsentNamedOneIsToldAndReplaced) {
   const ProgramResult result = run_program({"-p", "Once", "-n", "3", "--greedy", "--backend", "cuda", "--json"});
   EXPECT_EQ(result.exit_code, 0) << result;
-  EXPECT_NE(result.err.find("backend cuda: not usable (not installed); using "), std::string::npos) << result;
+  EXPECT_NE(result.err.find("backend cuda: not usable (not "), std::string::npos) << result;  // installed, or supported here
   EXPECT_EQ(json::parse(result.out)["fallback"][0]["from"], "cuda");
   EXPECT_EQ(run_program({"-p", "Once", "-n", "3", "--backend", "cuda", "--strict"}).exit_code, 4);
 }

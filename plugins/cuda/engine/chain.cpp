@@ -21,6 +21,8 @@ Chain::Chain(const Model& model, const Sequence& sequence, uint32_t n_ctx)
 
 Chain::~Chain() { drop_graph(); }
 
+Chain::Key Chain::key_of(const bn_sampler& s) { return {s.seed, s.n_stop, s.top_k, s.temperature, s.top_p, s.min_p}; }
+
 void Chain::drop_graph() {
   if (graph_ == nullptr || is_lost()) return;
   const int code = m_.stream().gpu().release_graph(graph_);
@@ -46,17 +48,24 @@ void Chain::queue_step(const bn_sampler& sampler, bool early) {
   Head(m_, early).draw(s_, sampler, target());
 }
 
+// The first step goes kernel by kernel: the driver then has loaded every kernel before one is recorded, and the device works
+// while the graph is made.
+void Chain::queue_next(const bn_sampler& sampler) {
+  if (graph_ != nullptr && graph_key_ == key_of(sampler)) return m_.stream().launch_graph(graph_);
+  queue_step(sampler, false);
+  record_graph(sampler);
+}
+
 // Where no graph can be made, steps are launched kernel by kernel: slower, the same tokens.
 void Chain::record_graph(const bn_sampler& sampler) {
-  const Key key{sampler.seed, sampler.n_stop, sampler.top_k, sampler.temperature, sampler.top_p, sampler.min_p};
-  if (m_.options().stage == Stage::kLaunches || !graphs_work_ || (graph_ != nullptr && key == graph_key_)) return;
+  if (m_.options().stage == Stage::kLaunches || !graphs_work_) return;
   drop_graph();
   Gpu& gpu = m_.stream().gpu();
   try {
     check(gpu.begin_graph(), "beginning a graph");
     queue_step(sampler, m_.early_launch());
     check(gpu.end_graph(&graph_), "ending a graph");
-    graph_key_ = key;
+    graph_key_ = key_of(sampler);
   } catch (const DeviceError& e) {
     if (is_lost()) throw;
     void* broken = nullptr;
@@ -84,7 +93,6 @@ void Chain::prepare(uint32_t position, uint32_t n, const bn_sampler& sampler) {
   *count_ = 0;
   *end_ = kGoingOn;
   place_stop_tokens(sampler);
-  record_graph(sampler);
   const SetStateArgs args{s_.state, {static_cast<int32_t>(position), kGoingOn, 0, n}};
   m_.stream().launch(set_state_kernel(), set_state_shape(), args);
 }
@@ -99,7 +107,7 @@ Chain::Result Chain::run(uint32_t position, uint32_t n, const bn_sampler& sample
   uint32_t launched = 0;
   while (result.n_drawn < n && result.end == kGoingOn) {
     while (launched < n && launched - result.n_drawn < kAhead) {
-      graph_ != nullptr ? stream.launch_graph(graph_) : queue_step(sampler, false);
+      queue_next(sampler);
       ticket[launched++ % kAhead] = stream.record();
     }
     result.status = stream.wait(ticket[result.n_drawn % kAhead], &watch, error);

@@ -39,6 +39,8 @@ class Chain {
     bool operator==(const Key&) const = default;
   };
 
+  static Key key_of(const bn_sampler& sampler);
+  void queue_next(const bn_sampler& sampler);
   void prepare(uint32_t position, uint32_t n, const bn_sampler& sampler);
   void place_stop_tokens(const bn_sampler& sampler);
   void record_graph(const bn_sampler& sampler);

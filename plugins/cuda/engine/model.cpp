@@ -134,7 +134,8 @@ bn_status Model::load(const Surroundings& s, const bn_model_desc* desc, const bn
   s.stream.fill(m->workspace_.not_finite, 0, 4ull * kLogitRows);
   if (m->screened()) m->build_screen();
   const DotPath path = s.options.path ? *s.options.path : m->choose_path();
-  m->step_ = std::make_unique<Step>(m->arch, m->kv_dtype, m->weights_, m->workspace_, path, s.stream.gpu().facts(), s.stream);
+  m->step_ = std::make_unique<Step>(m->arch, m->n_ctx, m->kv_dtype, m->weights_, m->workspace_, path, s.stream.gpu().facts(),
+                                    s.stream);
   if (const bn_status stop = s.stream.wait(s.stream.record(), &watch, error); stop != BN_OK) return stop;
   m->log("%s: %.0f MB of weights, %.0f MB of workspace for %u tokens at once, head %s, one token by %s",
          s.stream.gpu().facts().name.c_str(), megabytes(m->weight_block_.bytes()), megabytes(m->workspace_block_.bytes()),

@@ -3,15 +3,15 @@
 
 namespace bn_cuda {
 
-Step::Step(const bn_arch& arch, uint32_t kv_dtype, const Weights& weights, const Workspace& workspace, DotPath path,
-           const DeviceFacts& facts, Stream& stream)
+Step::Step(const bn_arch& arch, uint32_t n_ctx, uint32_t kv_dtype, const Weights& weights, const Workspace& workspace,
+           DotPath path, const DeviceFacts& facts, Stream& stream)
     : arch_(arch),
       kv_dtype_(kv_dtype),
       w_(weights),
       b_(workspace),
       path_(path),
       n_processors_(facts.n_processors),
-      n_splits_(attention_decode_splits(arch.n_heads, arch.n_kv_heads, arch.n_ctx_max, facts.n_processors)),
+      n_splits_(attention_decode_splits(arch.n_heads, arch.n_kv_heads, n_ctx, facts.n_processors)),
       stream_(stream) {}
 
 void Step::plain(const Sequence& s, uint32_t n) {

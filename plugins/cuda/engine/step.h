@@ -24,7 +24,8 @@ struct Sequence {
 
 class Step {
  public:
-  Step(const bn_arch& arch, uint32_t kv_dtype, const Weights& weights, const Workspace& workspace, DotPath path,
+  // n_ctx: positions of a sequence at most.
+  Step(const bn_arch& arch, uint32_t n_ctx, uint32_t kv_dtype, const Weights& weights, const Workspace& workspace, DotPath path,
        const DeviceFacts& facts, Stream& stream);
 
   void set_early(bool early) { early_ = early; }

@@ -146,9 +146,17 @@ class CudaGpu final : public Gpu {
   std::set<std::pair<const void*, uint32_t>> allowed_;
 };
 
+// "no device" is the normal case of a machine without one, of which nobody has to hear; an old driver is not.
 std::string words(int code) {
-  if (code == cudaErrorInsufficientDriver) return "no NVIDIA driver, or one older than CUDA 13 needs";
-  if (code == cudaErrorNoDevice) return "no NVIDIA GPU on this machine";
+  int driver = 0;
+  if (code == cudaErrorNoDevice) return "no device: no NVIDIA GPU on this machine";
+  if (code == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0) {
+    return "no device: no NVIDIA driver on this machine";
+  }
+  if (code == cudaErrorInsufficientDriver) {
+    return "the NVIDIA driver is one of CUDA " + std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10) +
+           ", needed is CUDA " + std::to_string(CUDART_VERSION / 1000) + ".0: update the driver";
+  }
   return std::string("the CUDA runtime says: ") + cudaGetErrorString(static_cast<cudaError_t>(code)) + " (" +
          std::to_string(code) + ")";
 }

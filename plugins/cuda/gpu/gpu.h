@@ -60,7 +60,8 @@ class Gpu {
   virtual int milliseconds(uint32_t from_mark, uint32_t to_mark, float* ms) = 0;  // both reached
 };
 
-// The GPUs of this machine. Both give a sentence in *why where there is none, or it cannot be used (code != 0).
+// The GPUs of this machine. Both give a sentence in *why where there is none, or it cannot be used (code != 0). It begins with
+// "no device" where the machine simply has none.
 int count_gpus(uint32_t* n, std::string* why);
 int open_gpu(uint32_t index, std::unique_ptr<Gpu>* gpu, std::string* why);
 

@@ -114,7 +114,8 @@ typedef struct bn_plugin { /* smallest legal struct_size: 72 */
   const char* id; /* reverse DNS, for ever: "org.example.bn-avx2" */
   const char *version, *vendor;
   uint64_t flags;
-  /* index 0,1,2,.. until BN_E_UNSUPPORTED, whose message says why there is no (further) device */
+  /* index 0,1,2,.. until BN_E_UNSUPPORTED, whose message says why there is no (further) device. One that begins with "no
+   * device" is the normal case of a machine without one: nobody is told who did not ask for this backend. */
   bn_status(BN_CALL* enumerate)(const bn_host*, uint32_t index, bn_device_info*, bn_error*);
   /* options_json: an object, or NULL; unknown keys are ignored, unknown values are BN_E_INVALID */
   bn_status(BN_CALL* open)(const bn_host*, const char* device_id, const char* options_json, bn_device**, bn_error*);

@@ -21,6 +21,8 @@ const BackendFacts kCuda = fact("cuda", "org.bitnet-run.cuda", "gpu", {"0000:01:
 const BackendFacts kNoCuda = fact("cuda", "org.bitnet-run.cuda", "gpu", {}, "driver too old");
 const BackendFacts kMock = fact("mock", "org.bitnet-run.mock", "test", {"mock"});
 const BackendFacts kAcme = fact("acme", "com.acme.npu", "npu", {"acme0"});
+const BackendFacts kNoGpu =
+    fact("cuda", "org.bitnet-run.cuda", "gpu", {}, "not supported on this machine: no device: no NVIDIA driver");
 const BackendFacts kFalseCuda = fact("cuda", "com.evil.cuda", "gpu", {"evil"});
 
 // "name/device name/device ..."
@@ -82,6 +84,7 @@ TEST(Priority, Table) {
       {"strict takes the first named", full, {"acme"}, true, false, "acme/acme0"},
       {"strict takes the first usable of a group", plain, {"cpu"}, true, false, "cpu_avx2/cpu"},
       {"strict passes over what a default list names in vain", {kPortable, kAvx2}, {}, true, false, "cpu_avx2/cpu"},
+      {"strict passes over a GPU that is not there", {kNoGpu, kPortable, kAvx2}, {}, true, false, "cpu_avx2/cpu"},
       {"strict never falls back to the mock", {kMock, kPortable}, {"cpu"}, true, true, "cpu_portable/cpu"},
       {"a stranger with our name is not chosen", {kFalseCuda, kPortable}, {}, false, false, "cpu_portable/cpu"},
       {"nor by that name", {kFalseCuda, kPortable}, {"cuda"}, false, false, "cpu_portable/cpu"},
@@ -95,6 +98,13 @@ TEST(Priority, Table) {
     options.allow_mock = c.allow_mock;
     EXPECT_EQ(order_text(order_candidates(c.plugins, c.requested, options)), c.expected) << c.what;
   }
+}
+
+TEST(Priority, OfAGpuThatIsNotThereNobodyHearsWhoDidNotAskForIt) {
+  const std::string reason = kNoGpu.reason;
+  EXPECT_EQ(reason_for(order_candidates({kNoGpu, kPortable}, {}), "cuda"), reason);
+  EXPECT_EQ(reason_for(order_candidates({kNoGpu, kPortable}, {"cuda"}), "cuda"), "asked: " + reason);
+  EXPECT_EQ(reason_for(order_candidates({kNoCuda, kPortable}, {}), "cuda"), "asked: driver too old");
 }
 
 TEST(Priority, CandidatesPointIntoTheFacts) {
