@@ -490,11 +490,16 @@ void unload(Subject& s) {
   };
   for (int i = 0; i < kWarm; ++i) once();
   const int64_t from_host = s.host().living_allocations();
-  const size_t before = mallinfo2().uordblks;
-  for (int i = 0; i < kTimes; ++i) once();
-  const size_t after = mallinfo2().uordblks;
-  expect(s.host().living_allocations() == from_host, "blocks of bn_host.alloc were not released");
-  expect(after < before + kTimes * kSmallest, say("%d models and sessions left %zu bytes on the heap", kTimes, after - before));
+  size_t grown = 0;
+  for (int attempt = 0; attempt < 3; ++attempt) {  // the C library's own caches count as used until they are full
+    const size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < kTimes; ++i) once();
+    const size_t after = mallinfo2().uordblks;
+    expect(s.host().living_allocations() == from_host, "blocks of bn_host.alloc were not released");
+    if (after < before + kTimes * kSmallest) return;
+    grown = after - before;
+  }
+  fail(say("%d models and sessions left %zu bytes on the heap", kTimes, grown));
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace {
 
 using bn::kit::set_error;
 
-constexpr uint32_t kUsualBatch = 512, kLargestBatch = kFewTokens, kSmallestBatch = 4;
+constexpr uint32_t kUsualBatch = 512, kLargestBatch = 2048, kSmallestBatch = 16;
 
 uint32_t batch_of(const bn_plan& plan) {
   const uint32_t n = plan.n_batch_tokens == 0 ? kUsualBatch : std::min(plan.n_batch_tokens, kLargestBatch);

@@ -72,7 +72,11 @@ AttentionArgs Step::attention_args(const Sequence& s, uint32_t layer, uint32_t n
 
 void Step::attention(const Sequence& s, uint32_t layer, uint32_t n) {
   const AttentionArgs a = attention_args(s, layer, n);
-  launch(attention_decode_kernel(kv_dtype_), attention_decode_shape(a), a);
+  if (n <= kFewTokens) {
+    launch(attention_decode_kernel(kv_dtype_), attention_decode_shape(a), a);
+  } else {
+    launch(attention_prompt_kernel(kv_dtype_), attention_prompt_shape(a), a);
+  }
 }
 
 void Step::norm(const float* x, uint32_t x_stride, uint32_t width, const float* gain, float* y, uint32_t y_stride, uint32_t n) {
