@@ -118,7 +118,7 @@ constexpr OptionRow kReadyRows[] = {
      .everyday = true, .help = "the file to write; it appears when it is whole"},
     {.name = "type", .kind = K::kChoice, .value_name = "TYPE",
      .choices = "i2_s tl1 tl2 tq1_0 tq2_0 q2_0 iq1_bn iq2_bn iq2_bn_r4 safetensors", .commands = kConvert, .everyday = true,
-     .help = "of the ternary matrices; everything else is copied; safetensors: a checkpoint in a new folder, without tokenizer"},
+     .help = "of the ternary matrices; everything else is copied; safetensors: a checkpoint in a new folder"},
     {.name = "scale-tensors", .commands = kConvert, .everyday = true,
      .help = "where a type would round scales to f16, keep them exactly in tensors named .scale"},
     {.name = "allow-loss", .commands = kConvert, .everyday = true, .help = "let scales be rounded to f16 where the type wants that"},

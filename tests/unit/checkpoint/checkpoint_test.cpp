@@ -152,6 +152,22 @@ TEST(MasterWeights, AreRoundedByTheirMeanMagnitude) {
   EXPECT_EQ(std::vector<int8_t>(trits, trits + 4), (std::vector<int8_t>{1, 0, 0, 1}));
 }
 
+// Six rows are two quarters of bytes: the first holds rows 0, 2 and 4, the second rows 1, 3 and 5, the first of them in the
+// lowest bits. Codes are 2 1 0 2 1 0: bytes 2 + 0*4 + 1*16 and 1 + 2*4 + 0*16.
+TEST(PackedWeights, OfRowsThatAreNoMultipleOfFour) {
+  const std::vector<uint8_t> bytes = {0x12, 0x09};
+  gguf::TensorInfo tensor;
+  tensor.name = "w";
+  tensor.extents = {1, 6, 1, 1};
+  tensor.type = gguf::checkpoint_type(gguf::Type::kPackedRows);
+  tensor.data = bytes.data();
+  tensor.bytes = 2;
+  tensor.scale = 1;
+  int8_t trits[6];
+  gguf::decode_rows(tensor, 0, 6, trits);
+  EXPECT_EQ(std::vector<int8_t>(trits, trits + 6), (std::vector<int8_t>{1, 0, -1, 1, 0, -1}));
+}
+
 TEST(MasterWeights, OfZerosHaveTheSmallestScale) {
   const std::vector<float> zeros(4, 0.0f);
   gguf::TensorInfo tensor;

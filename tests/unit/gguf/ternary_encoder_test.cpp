@@ -103,6 +103,18 @@ TEST(TernaryEncoder, refuses_types_and_shapes_with_the_reason) {
   EXPECT_NE(refused(Type::kTL1, {2560, 2560, 1, 1}).find("--kernel-config"), std::string::npos);
 }
 
+// A quantizer finds the scale of a block of zeros to be 0. 0x3800 is 0.5 in f16.
+TEST(TernaryEncoder, blocks_of_zeros_have_the_scale_0) {
+  const TernaryEncoder encoder(type_info(Type::kTQ2_0), "a", {512, 1, 1, 1});
+  std::vector<int8_t> trits(512, 0);
+  std::fill(trits.begin() + 256, trits.end(), int8_t{1});
+  std::vector<uint8_t> expected(64, 0x55);
+  expected.insert(expected.end(), {0, 0});
+  expected.insert(expected.end(), 64, 0xAA);
+  expected.insert(expected.end(), {0x00, 0x38});
+  EXPECT_EQ(encoded(encoder, 512, trits, {0.5f}, 0), expected);
+}
+
 TEST(TernaryEncoder, knows_values_of_f16) {
   EXPECT_TRUE(is_f16(0.25f));
   EXPECT_TRUE(is_f16(0.0f));
