@@ -17,7 +17,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kBufferBytes = size_t{256} << 20;
-constexpr size_t kPassBytes = size_t{64} << 20;    // each pass reads other memory than the three before it
+constexpr size_t kPassBytes = size_t{64} << 20;    // each pass reads other memory than the three before it, and no cache has it
 constexpr size_t kThreadBytes = size_t{32} << 20;  // at most, of a pass
 constexpr size_t kSlack = size_t{1} << 20;         // behind the buffer: software prefetches run ahead
 constexpr int kReadPasses = 8;                     // of each probe
@@ -86,10 +86,11 @@ Ceilings CeilingProbe::try_once() {
   return found;
 }
 
-template <class F>
-double CeilingProbe::seconds_of(F&& f) {
+template <class Prepare, class F>
+double CeilingProbe::seconds_of(Prepare&& prepare, F&& f) {
   Clock::time_point start, end;
   team_.run([&](uint32_t member) {
+    prepare(member);
     team_.barrier();  // all are awake
     if (member == 0) start = Clock::now();
     f(member);
@@ -110,6 +111,7 @@ void CeilingProbe::read(Ceilings& found) {
     for (int i = 0; i < kReadPasses; ++i) {
       const char* start = buffer.data() + pass++ * kPassBytes % kBufferBytes;
       const double seconds = seconds_of(
+          [&](uint32_t member) { forget(start + share * member, share); },
           [&](uint32_t member) { sink.fetch_add(probe.read(start + share * member, share), std::memory_order_relaxed); });
       const double gbps = 1e-9 * static_cast<double>(share * n) / seconds;
       if (gbps <= found.read_gbps) continue;
@@ -125,7 +127,7 @@ void CeilingProbe::multiply(Ceilings& found) {
     double best = 0;
     for (int i = 0; i < kDotPasses; ++i) {
       const double seconds =
-          seconds_of([&](uint32_t) { sink.fetch_add(probe.multiply(kDotSteps), std::memory_order_relaxed); });
+          seconds_of([](uint32_t) {}, [&](uint32_t) { sink.fetch_add(probe.multiply(kDotSteps), std::memory_order_relaxed); });
       best = std::max(best, 1e-9 * static_cast<double>(kDotSteps * probe.macs_per_step * team_.size()) / seconds);
     }
     found.dots.push_back({std::string(probe.name), best});

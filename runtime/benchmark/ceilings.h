@@ -45,9 +45,9 @@ class CeilingProbe {
  private:
   void read(Ceilings& found);
   void multiply(Ceilings& found);
-  // Seconds that f(member) takes on all threads at once, from the first start to the last end.
-  template <class F>
-  double seconds_of(F&& f);
+  // Seconds that f(member) takes on all threads at once, from the first start to the last end, after prepare(member).
+  template <class Prepare, class F>
+  double seconds_of(Prepare&& prepare, F&& f);
 
   ThreadTeam team_;
 };

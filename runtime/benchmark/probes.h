@@ -21,6 +21,9 @@ struct ReadProbe {
 };
 inline constexpr size_t kReadGranule = 4096;
 
+// Takes [data, data + bytes) out of all caches, so that the next read comes from memory. Does nothing where programs may not.
+void forget(const char* data, size_t bytes);
+
 // `steps` rounds of independent multiply-accumulates on registers, without loads.
 struct DotProbe {
   std::string_view name;     // "maddubs", "vnni256", "vnni512"

@@ -18,6 +18,7 @@ constexpr ReadProbe kRead[] = {{"words", "", read_words}};
 
 }  // namespace
 
+void forget(const char*, size_t) {}
 std::span<const ReadProbe> read_probes() { return kRead; }
 std::span<const DotProbe> dot_probes() { return {}; }
 

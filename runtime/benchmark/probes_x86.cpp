@@ -104,6 +104,11 @@ constexpr DotProbe kDot[] = {{"maddubs", "avx2", "AVX2", 12 * 32, maddubs},
 
 }  // namespace
 
+void forget(const char* data, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) _mm_clflush(data + i);
+  _mm_mfence();
+}
+
 std::span<const ReadProbe> read_probes() { return kRead; }
 std::span<const DotProbe> dot_probes() { return kDot; }
 

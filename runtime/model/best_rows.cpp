@@ -90,16 +90,23 @@ void BestRows::run(uint32_t m, backend::Activations x, float* logits) {
   each_token("output_threshold", [&](uint32_t t) { set_threshold(t); });
   op_.team().barrier();
   each_slice("output_candidates", [&](uint32_t t, uint32_t r0, uint32_t r1) { note_candidates(m, t, row_of(t), r0, r1); });
-  each_token("output_candidates", [&](uint32_t t) { join_candidates(t); });
+  each_token("output_candidates", [&](uint32_t t) { join_candidates(t, row_of(t)); });
   op_.team().barrier();
-  for (uint32_t t = 0; t < n_tokens_; ++t) {
-    Token& token = tokens_[t];
-    const uint32_t n = token.full ? 0 : static_cast<uint32_t>(token.candidates.size());
-    op_.share(m, "output", n, kGathered, [&](uint32_t begin, uint32_t end, void* scratch) {
-      return compute(m, token, x_of(t), row_of(t), begin, end, scratch);
-    });
-  }
+  const auto compute_some = [&](bool likely) {  // the likely ones, or the others
+    for (uint32_t t = 0; t < n_tokens_; ++t) {
+      Token& token = tokens_[t];
+      const uint32_t n = static_cast<uint32_t>(token.candidates.size());
+      const uint32_t begin = likely ? 0 : k_, end = token.full ? begin : likely ? k_ : n;
+      op_.share(m, "output", end - begin, kGathered, [&](uint32_t c0, uint32_t c1, void* scratch) {
+        return compute(m, token, x_of(t), row_of(t), begin + c0, begin + c1, scratch);
+      });
+    }
+    op_.team().barrier();
+  };
+  compute_some(true);
+  each_token("output_candidates", [&](uint32_t t) { drop_candidates(tokens_[t], row_of(t)); });
   op_.team().barrier();
+  compute_some(false);
   each_token("output_best", [&](uint32_t t) { choose(tokens_[t]); });
   op_.team().barrier();
   for (uint32_t t = 0; t < n_tokens_; ++t) {
@@ -167,14 +174,30 @@ void BestRows::note_candidates(uint32_t m, uint32_t t, const float* estimates, u
   }
 }
 
-void BestRows::join_candidates(uint32_t t) {
+// The k with the largest estimates first.
+void BestRows::join_candidates(uint32_t t, const float* estimates) {
   Token& token = tokens_[t];
   if (token.full) return;
   for (const Member& member : members_) {
-    for (const uint32_t r : member.found[t]) token.candidates.push_back({0.0f, static_cast<int32_t>(r)});
+    for (const uint32_t r : member.found[t]) token.candidates.push_back({estimates[r], static_cast<int32_t>(r)});
   }
   const uint32_t rows = head_.stored.rows, n = static_cast<uint32_t>(token.candidates.size());
   if (n == rows || n > std::max(2 * k_, rows / kShareOfRows)) token.full = true;
+  if (token.full) return;
+  const auto middle = token.candidates.begin() + static_cast<std::ptrdiff_t>(k_);
+  std::nth_element(token.candidates.begin(), middle - 1, token.candidates.end(), bn::kit::ranks_before);
+}
+
+// The logits of the first k are known; k rows have at least the smallest of them, so it is a threshold, too, and a higher one.
+void BestRows::drop_candidates(Token& token, const float* estimates) const {
+  if (token.full || token.broken) return;
+  const auto others = token.candidates.begin() + static_cast<std::ptrdiff_t>(k_);
+  float threshold = HUGE_VALF;
+  for (auto c = token.candidates.begin(); c != others; ++c) threshold = std::min(threshold, c->logit);
+  const auto is_below = [&](const Candidate& c) {
+    return estimates[c.id] + bound(head_.coefficients[c.id], token.norm, 2 * head_.absolute) < threshold;
+  };
+  token.candidates.erase(std::remove_if(others, token.candidates.end(), is_below), token.candidates.end());
 }
 
 // The logits of candidates [begin, end).

@@ -3,8 +3,10 @@
 // Of every row r the copy gives an estimate E[r] and a bound b[r] = coefficient[r] |x| + absolute with |z[r] - E[r]| <= b[r],
 // z the logit that the full head would compute. T, the k-th largest of fl(E - b), is at most the k-th largest logit: k rows
 // have logits of at least T. So a row with fl(E + b) < T is not among the best; the others, the candidates, are gathered and
-// multiplied by the same op in the same dtype as the full head. The sums may be rounded because z is itself a float: rounding
-// never carries E + b below it, or E - b above it. Rows that tie with the k-th are candidates, too, so ties fall as they would.
+// multiplied by the same op in the same dtype as the full head: first the k with the largest E, then of the others those
+// with fl(E + b) not below the smallest logit of these k, a T that needs no bounds. The sums may be rounded because z is itself
+// a float: rounding never carries E + b below it, or E - b above it. Rows that tie with the k-th are candidates, too, so ties
+// fall as they would.
 //
 // The full head is used for a token instead when
 //   - its x is zero, not finite, or so large that the bound is not proven;
@@ -83,7 +85,8 @@ class BestRows {
   void note_largest(uint32_t member, uint32_t t, const float* estimates, uint32_t row0, uint32_t row1);
   void set_threshold(uint32_t t);
   void note_candidates(uint32_t member, uint32_t t, const float* estimates, uint32_t row0, uint32_t row1);
-  void join_candidates(uint32_t t);
+  void join_candidates(uint32_t t, const float* estimates);
+  void drop_candidates(Token& token, const float* estimates) const;
   bn_status compute(uint32_t member, Token& token, const float* x, const float* estimates, uint32_t begin, uint32_t end,
                     void* scratch);
   void choose(Token& token);
