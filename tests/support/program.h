@@ -4,7 +4,6 @@
 // The child sees a small environment: PATH, LD_LIBRARY_PATH and sanitizer options of the test, LC_ALL=C.UTF-8, a HOME that does
 // not exist, and Options::env. So no configuration file and no BITNET_ variable of the user reaches a test.
 // The child leads a process group of its own; at the time limit the whole group is killed.
-// To use it, add support/program.cpp to the SOURCES of a bitnet_test.
 // Errors  std::runtime_error when the program cannot be started. Everything the program does is in the result.
 // Threads any, at the same time too.
 #pragma once
