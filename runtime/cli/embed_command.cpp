@@ -127,7 +127,7 @@ class Embed {
     if (!session_->is_mock() || told_mock_) return;
     told_mock_ = true;
     if (o_.format == EmbedFormat::kRaw) fail(ErrorKind::kUsage, "--format raw cannot mark what comes from the mock backend");
-    log(LogLevel::kNotice, "backend mock: the numbers below do not come from the model's usual kernels");
+    log(LogLevel::kNotice, "backend {}: the numbers below do not come from the model's usual kernels", session_->plugin().name);
   }
 
   // A line for each vector; without pooling an empty line between texts.

@@ -189,8 +189,8 @@ class Run {
         .run(first_message_);
   }
 
-  static void tell_mock() {
-    log(LogLevel::kNotice, "backend mock: the text below does not come from the model's usual kernels");
+  void tell_mock() const {
+    log(LogLevel::kNotice, "backend {}: the text below does not come from the model's usual kernels", session_->plugin().name);
   }
 
   // Where every step wants all logits, a copy of the head would only take memory.

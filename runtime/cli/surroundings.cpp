@@ -65,7 +65,8 @@ std::map<std::string, std::string> device_options(const ComputeOptions& options)
 void refuse_options_of_unknown_backends(const backend::Registry& registry, const ComputeOptions& options) {
   const auto facts = registry.facts();
   for (const auto& [name, json] : options.backend_options) {
-    if (std::any_of(facts.begin(), facts.end(), [&](const auto& plugin) { return plugin.name == name; })) continue;
+    if (std::any_of(facts.begin(), facts.end(), [&wanted = name](const auto& plugin) { return plugin.name == wanted; }))
+      continue;
     fail(ErrorKind::kUsage, "--backend-options: no backend is called '{}'; 'bitnet-run backends list' shows the names",
          printable(name));
   }

@@ -310,7 +310,9 @@ void Engine::write_kv(std::span<const int32_t> tokens, const void* src) {
 
 std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend::Candidate& candidate,
                                     const model::Model& model, ThreadTeam& team, const EngineOptions& options, Pulse& pulse) {
-  const auto given = options.device_options.find(plugin.name);
+  auto given = options.device_options.find(plugin.name);
+  if (given == options.device_options.end() && plugin.kind == "test")
+    given = options.device_options.find("mock");  // its copies
   backend::OpenDevice device(plugin, candidate.device, given == options.device_options.end() ? "" : given->second);
   if (candidate.tier != "kernels" && device.engine() != nullptr)
     return std::make_unique<PluginEngine>(std::move(device), model, options, pulse);

@@ -61,7 +61,7 @@ def main(folder):
             name += f" @ d{depth}"
         if options:
             name += " " + json.dumps(options)
-        stage = options.get("stage", "s3") + (" early" if options.get("stage", "s3") == "s3" and options.get("early", True) else "")
+        stage = options.get("stage", "s3") + (" early" if options.get("stage", "s3") == "s3" and options.get("early_launch", True) else "")
         if is_prompt:
             predicted = PROMPT_US.get(row["n_prompt"])
             share, why = "", "the tensor cores below 600 T/s"
