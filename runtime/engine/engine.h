@@ -34,8 +34,9 @@ struct EngineOptions {
   uint32_t n_ctx = 0;        // positions at most
   uint32_t max_batch = 512;  // tokens of one step at most
   uint32_t kv_dtype = BN_DT_F32;
-  std::map<std::string, std::string> device_options;  // by the plugin's short name: a JSON object for its open()
-  bool prepack_cache = false;                         // keep packed weights on disk and map them at the next start
+  // By the plugin's short name: a JSON object for its open(). Other plugins of kind test get that of "mock".
+  std::map<std::string, std::string> device_options;
+  bool prepack_cache = false;  // keep packed weights on disk and map them at the next start
   model::HeadMode head = model::HeadMode::kAuto;
   uint32_t draft_min = 0;  // guesses of a decode step at least, wherever there are any, even if they do not pay off
   uint32_t draft_max = 0;  // guesses of a decode step at most, up to DraftLength::kMost; 0: none
