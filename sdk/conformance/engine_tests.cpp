@@ -19,27 +19,6 @@ constexpr char kRefusals[] =
     "vocabulary is BN_E_DATA";
 constexpr char kSampling[] = "engine.h, bn_sampler: a pure function of (logits, history, seed, position), as kit/sampler.hpp";
 
-// One for each thing that plugins.h and model.h let families differ in.
-constexpr uint64_t kSubNorms = BN_M_ATTN_SUB_NORM | BN_M_FFN_SUB_NORM;
-const ToyShape kFamilies[] = {
-    {"bitnet", kSubNorms | BN_M_TIED_HEAD},
-    {"bitnet_silu", kSubNorms | BN_M_TIED_HEAD, BN_ACT_SILU},
-    {"llama_pairs", 0, BN_ACT_SILU, BN_ROPE_PAIRS},
-    {"llama_halves", 0, BN_ACT_SILU, BN_ROPE_HALVES, 6, 3, 16, 16},
-    {"gelu", 0, BN_ACT_GELU_TANH},
-    {"attn_sub_norm_only", BN_M_ATTN_SUB_NORM},
-    {"ffn_sub_norm_only", BN_M_FFN_SUB_NORM},
-    {"window", kSubNorms, BN_ACT_RELU2, BN_ROPE_HALVES, 4, 2, 20, 16, 50},
-    {"kv_f16", kSubNorms, BN_ACT_RELU2, BN_ROPE_HALVES, 4, 2, 20, 16, 0, BN_DT_F16},
-    {"f16_head", kSubNorms | BN_M_TIED_HEAD, BN_ACT_RELU2, BN_ROPE_HALVES, 4, 2, 20, 16, 0, BN_DT_F32, BN_DT_F16},
-    {"embd_scale", 0, BN_ACT_SILU, BN_ROPE_HALVES, 4, 4, 20, 20, 0, BN_DT_F32, BN_DT_F32, 11.3f},
-    {"in_norms", kSubNorms | BN_M_IN_NORMS},
-    {"qk_norms", BN_M_QK_NORM},
-    {"post_norms", BN_M_POST_NORMS},
-    {"biases", BN_M_BIASES},
-    {"embedding", BN_M_IN_NORMS | BN_M_QK_NORM | BN_M_POST_NORMS | BN_M_TIED_HEAD, BN_ACT_GELU_TANH, BN_ROPE_HALVES, 2, 1, 256,
-     256}};
-
 // A prompt across two KV pages with all logits, then tokens one by one.
 void family(Subject& s, const ToyShape& shape) {
   ToyModel toy(shape);
@@ -506,7 +485,7 @@ void unload(Subject& s) {
 
 Tests engine_tests() {
   Tests tests;
-  for (const ToyShape& shape : kFamilies) {
+  for (const ToyShape& shape : kToyFamilies) {
     tests.push_back({std::string("engine.family_") + shape.name, kLogits, [&shape](Subject& s) { family(s, shape); }});
   }
   const Tests others = {

@@ -18,9 +18,30 @@ const bn_format kT2 = {sizeof(bn_format), 2, 1, 1, 1, 4, 0, "bn.t2", BN_FINGERPR
 const bn_format kI2s128 = {sizeof(bn_format), 2, 1, 1, 1, 128, 0, "bn.i2s128", BN_FINGERPRINT_I2S128};
 const bn_format kStrange = {sizeof(bn_format), 2, 1, 1, 1, 4, 0, "strange", {1, 2, 3}};
 
+constexpr uint64_t kSubNorms = BN_M_ATTN_SUB_NORM | BN_M_FFN_SUB_NORM;
+
 }  // namespace
 
-const ToyShape kUsualToy = {"usual", BN_M_ATTN_SUB_NORM | BN_M_FFN_SUB_NORM | BN_M_TIED_HEAD};
+const ToyShape kUsualToy = {"usual", kSubNorms | BN_M_TIED_HEAD};
+
+const std::vector<ToyShape> kToyFamilies = {
+    {"bitnet", kSubNorms | BN_M_TIED_HEAD},
+    {"bitnet_silu", kSubNorms | BN_M_TIED_HEAD, BN_ACT_SILU},
+    {"llama_pairs", 0, BN_ACT_SILU, BN_ROPE_PAIRS},
+    {"llama_halves", 0, BN_ACT_SILU, BN_ROPE_HALVES, 6, 3, 16, 16},
+    {"gelu", 0, BN_ACT_GELU_TANH},
+    {"attn_sub_norm_only", BN_M_ATTN_SUB_NORM},
+    {"ffn_sub_norm_only", BN_M_FFN_SUB_NORM},
+    {"window", kSubNorms, BN_ACT_RELU2, BN_ROPE_HALVES, 4, 2, 20, 16, 50},
+    {"kv_f16", kSubNorms, BN_ACT_RELU2, BN_ROPE_HALVES, 4, 2, 20, 16, 0, BN_DT_F16},
+    {"f16_head", kSubNorms | BN_M_TIED_HEAD, BN_ACT_RELU2, BN_ROPE_HALVES, 4, 2, 20, 16, 0, BN_DT_F32, BN_DT_F16},
+    {"embd_scale", 0, BN_ACT_SILU, BN_ROPE_HALVES, 4, 4, 20, 20, 0, BN_DT_F32, BN_DT_F32, 11.3f},
+    {"in_norms", kSubNorms | BN_M_IN_NORMS},
+    {"qk_norms", BN_M_QK_NORM},
+    {"post_norms", BN_M_POST_NORMS},
+    {"biases", BN_M_BIASES},
+    {"embedding", BN_M_IN_NORMS | BN_M_QK_NORM | BN_M_POST_NORMS | BN_M_TIED_HEAD, BN_ACT_GELU_TANH, BN_ROPE_HALVES, 2, 1, 256,
+     256}};
 
 ToyModel::ToyModel(const ToyShape& shape) : random_(shape.must + shape.act * 100 + shape.head_dim) {
   arch.struct_size = sizeof arch;

@@ -21,7 +21,8 @@ struct ToyShape {
   uint32_t window = 0, kv_dtype = BN_DT_F32, head_dtype = BN_DT_F32;
   float embd_scale = 1.0f;
 };
-extern const ToyShape kUsualToy;  // the family of the main model
+extern const ToyShape kUsualToy;                  // the family of the main model
+extern const std::vector<ToyShape> kToyFamilies;  // one for each thing that model.h lets families differ in
 
 class ToyModel {
  public:

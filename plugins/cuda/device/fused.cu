@@ -5,20 +5,19 @@
 // groups so large that this is enough: 1 tile for 160 tiles, 2 for 240, 8 for 864. Before it waits for x a block asks for the
 // first kBatch loads of each lane (40 KB a block) and has the rest brought to the L2, so the memory works during the norm.
 // With 64 registers a thread two blocks fit on a processor: one of this kernel and one of the next, begun early.
-#include "block_norm.h"
-#include "dots.h"
+#include "fused_input.h"
 
 namespace bn_cuda {
 namespace {
 
-constexpr uint32_t kWarps = 16, kThreads = 32 * kWarps, kMaxGroup = 8;
+constexpr uint32_t kWarps = kFusedWarps, kThreads = kFusedThreads, kMaxGroup = 8;
 constexpr uint32_t kBatch = 5;  // loads in flight
 
 BN_BOTH uint32_t groups(uint32_t tiles, uint32_t group) { return (tiles + group - 1) / group; }
 
 // Tiles that a block makes at once, where there are n_blocks.
-BN_BOTH uint32_t group_of(uint32_t tiles, uint32_t n_blocks) {
-  uint32_t group = 1;
+BN_BOTH uint32_t group_of(uint32_t tiles, uint32_t n_blocks, uint32_t least) {
+  uint32_t group = least;
   while (group < kMaxGroup && groups(tiles, group) > n_blocks) group *= 2;
   return group;
 }
@@ -45,21 +44,6 @@ struct FromCodes : Path {
   }
 };
 
-// Where things lie in shared memory. kept_bytes: of one tile of columns.
-struct Places {
-  uint32_t kept, scratch, sums, partial, end;
-};
-BN_BOTH Places places_of(uint32_t cols, uint32_t kept_bytes) {
-  const uint32_t tiles = (cols + kTileCols - 1) / kTileCols;
-  Places p = {};
-  p.kept = tiles * kTileCols;  // the codes are at 0
-  p.scratch = p.kept + tiles * kept_bytes;
-  p.sums = p.scratch + measure_bytes(cols);
-  p.partial = p.sums + kWarps * 4;
-  p.end = p.partial + 2 * kWarps * 16 * 4;
-  return p;
-}
-
 // Loads of one lane: up to kBatch tiles of columns from `begin` on, of the row tile that begins at w.
 BN_DEVICE void load_batch(Words4 (&batch)[kBatch], const uint8_t* w, uint32_t begin, uint32_t parts, uint32_t tiles) {
   BN_UNROLL
@@ -68,66 +52,77 @@ BN_DEVICE void load_batch(Words4 (&batch)[kBatch], const uint8_t* w, uint32_t be
   }
 }
 
-// What the block will need before long comes to the L2: the gain, the rest of the first group, the group after it.
-BN_DEVICE void ask_ahead(const FusedArgs& a, const uint8_t* w, uint64_t bytes, uint32_t parts) {
-  const uint32_t tiles = col_tiles(a.m.cols);
-  if (a.gain != nullptr) {
-    for (uint32_t i = 32 * thread_index(); i < a.m.cols; i += 32 * kThreads) prefetch_l2(a.gain + i);
+// What the block will need before long comes to the L2: the gain, the rest of the first group, the group after it. m: a matrix
+// of which a group has `bytes`; first: the first of its groups that is not loaded yet.
+BN_DEVICE void ask_ahead(const FusedPart& m, uint32_t cols, uint64_t bytes, uint32_t first) {
+  if (m.gain != nullptr) {
+    for (uint32_t i = 32 * thread_index(); i < cols; i += 32 * kThreads) prefetch_l2(m.gain + i);
   }
-  const uint64_t end = uint64_t{row_tiles(a.m.rows)} * tiles * kTileBytes;
-  for (uint32_t round = tiles > kBatch * parts ? 0 : 1; round < 2; ++round) {
+  const uint64_t end = uint64_t{row_tiles(m.rows)} * col_tiles(cols) * kTileBytes;
+  for (uint32_t round = first; round < 2; ++round) {
     const uint64_t begin = (uint64_t{round} * n_blocks_x() + block_x()) * bytes;
-    for (uint64_t i = begin + 128 * thread_index(); i < begin + bytes && i < end; i += 128 * kThreads) prefetch_l2(w + i);
+    for (uint64_t i = begin + 128 * thread_index(); i < begin + bytes && i < end; i += 128 * kThreads) prefetch_l2(m.w + i);
   }
 }
 
-// The outputs of a group from the parts of its warps, one thread each.
+// The outputs of a group from the parts of its warps, one thread each. apart: kGlu of two matrices, tiles of both by turns.
 template <Epilogue kEpilogue>
-BN_DEVICE void finish(const FusedArgs& a, uint32_t first_tile, uint32_t group, int32_t x_sum, float x_scale, const int32_t* partial) {
-  const uint32_t parts = kWarps / group;
-  const auto value = [&](uint32_t tile, uint32_t row_of_tile) {
-    int32_t dot = -x_sum;
+BN_DEVICE void finish(const FusedArgs& a, const FusedPart& m, bool apart, uint32_t first_tile, uint32_t group,
+                      const CodesOf* codes, const int32_t* partial) {
+  const uint32_t parts = kWarps / group, i = thread_index();
+  const auto value = [&](uint32_t tile, uint32_t row_of_tile, const CodesOf& x, const float* scale, const float* bias,
+                         uint32_t row) {
+    int32_t dot = -x.sum;
     for (uint32_t p = 0; p < parts; ++p) dot += partial[16 * (tile * parts + p) + row_of_tile];
-    const uint32_t row = (first_tile + tile) * kTileRows + row_of_tile;
-    const float v = static_cast<float>(dot) * (x_scale * a.m.w_scale[row]);
-    return a.m.bias != nullptr ? v + a.m.bias[row] : v;
+    const float v = static_cast<float>(dot) * (x.scale * scale[row]);
+    return bias != nullptr ? v + bias[row] : v;
   };
-  const uint32_t i = thread_index();
   if constexpr (kEpilogue == Epilogue::kGlu) {
     const uint32_t y_at = 8 * first_tile + i;
-    if (i < 8 * group && y_at < a.m.rows / 2) a.m.y[y_at] = bn::kit::glu_element(a.act, value(i / 8, i % 8), value(i / 8, i % 8 + 8));
+    if (i >= 8 * group || y_at >= (apart ? m.rows : m.rows / 2)) return;
+    const uint32_t tile = apart ? i / 16 * 2 : i / 8, row = apart ? i % 16 : i % 8;
+    const uint32_t at = apart ? y_at : (first_tile + tile) * kTileRows + row;
+    const float gate = value(tile, row, codes[0], m.w_scale, m.bias, at);
+    const float up = apart ? value(tile + 1, row, codes[1], a.part[1].w_scale, a.part[1].bias, at)
+                           : value(tile, row + 8, codes[0], m.w_scale, m.bias, at + 8);
+    m.y[y_at] = bn::kit::glu_element(a.act, gate, up);
   } else {
     const uint32_t row = kTileRows * first_tile + i;
-    if (i >= kTileRows * group || row >= a.m.rows) return;
-    const float v = value(i / kTileRows, i % kTileRows);
-    a.m.y[row] = kEpilogue == Epilogue::kAdd ? a.m.y[row] + v : v;
+    if (i >= kTileRows * group || row >= m.rows) return;
+    const float v = value(i / kTileRows, i % kTileRows, codes[0], m.w_scale, m.bias, row);
+    m.y[row] = kEpilogue == Epilogue::kAdd ? m.y[row] + v : v;
   }
 }
 
 template <class Path, Epilogue kEpilogue>
-BN_GLOBAL_FITTING(kThreads, 2) void fused(FusedArgs a) {
+BN_GLOBAL_FITTING(kThreads, 2)
+void fused(FusedArgs a) {
   dependents_may_start();
-  const uint32_t n_row_tiles = row_tiles(a.m.rows), tiles = col_tiles(a.m.cols);
-  const uint32_t group = group_of(n_row_tiles, n_blocks_x()), parts = kWarps / group;
+  const uint32_t index = kEpilogue == Epilogue::kStore ? block_y() : 0;
+  const FusedPart& m = a.part[index];
+  const bool apart = kEpilogue == Epilogue::kGlu && a.n_parts == 2;
+  const uint32_t shift = apart ? 1 : 0;  // row tiles of both matrices by turns: tile t is t/2 of the first or the second
+  const uint32_t n_row_tiles = row_tiles(m.rows) << shift, tiles = col_tiles(a.cols);
+  const uint32_t group = group_of(n_row_tiles, n_blocks_x(), 1 + shift), parts = kWarps / group;
   const uint32_t tile_of_group = warp_index() / parts, part = warp_index() % parts;
-  const uint64_t row_bytes = uint64_t{tiles} * kTileBytes;
+  const uint32_t row_bytes = tiles * kTileBytes;
+  const uint32_t which = tile_of_group & shift;  // of the two
+  const auto row_at = [&](uint32_t t) { return a.part[index + which].w + uint64_t{t >> shift} * row_bytes; };
   Words4 batch[kBatch];
   uint32_t row_tile = block_x() * group + tile_of_group;
-  if (row_tile < n_row_tiles) load_batch(batch, a.m.w + row_tile * row_bytes, part, parts, tiles);
-  ask_ahead(a, a.m.w, group * row_bytes, parts);
+  if (row_tile < n_row_tiles) load_batch(batch, row_at(row_tile), part, parts, tiles);
+  const uint32_t first_missing = tiles > kBatch * parts ? 0 : 1;
+  ask_ahead(m, a.cols, uint64_t{group >> shift} * row_bytes, first_missing);
+  if (apart) ask_ahead(a.part[1], a.cols, uint64_t{group >> shift} * row_bytes, first_missing);
   dependency_wait();
+  if (block_x() * group >= n_row_tiles) return;  // the widest of several matrices has more blocks
 
   uint8_t* shared = shared_memory<uint8_t>();
-  const Places places = places_of(a.m.cols, Path::kKeptBytes);
-  int8_t* codes = reinterpret_cast<int8_t*>(shared);
-  int32_t* sums_of_warps = reinterpret_cast<int32_t*>(shared + places.sums);
-  const VectorNumbers numbers = measure_vector(a.x, a.gain, a.m.cols, a.eps, reinterpret_cast<float*>(shared + places.scratch));
-  int32_t x_sum = sum_of_warp(quantise_vector(a.x, a.gain, a.m.cols, tiles * kTileCols, numbers.largest, codes));
-  if (lane_index() == 0) sums_of_warps[warp_index()] = x_sum;
-  sync_block();
-  Path::keep(codes, tiles, shared + places.kept);
-  x_sum = 0;
-  for (uint32_t i = 0; i < kWarps; ++i) x_sum += sums_of_warps[i];
+  const Places places = places_of(a.cols, Path::kKeptBytes, apart, has_own_x(a));
+  take_input(a, index, apart, places, shared);
+  const int8_t* codes = reinterpret_cast<const int8_t*>(shared) + which * tiles * kTileCols;
+  const uint8_t* kept = shared + places.kept + which * tiles * Path::kKeptBytes;
+  Path::keep(reinterpret_cast<const int8_t*>(shared), tiles << shift, shared + places.kept);
 
   int32_t* partial = reinterpret_cast<int32_t*>(shared + places.partial);
   for (uint32_t first = block_x() * group; first < n_row_tiles; first += n_blocks_x() * group) {
@@ -138,16 +133,16 @@ BN_GLOBAL_FITTING(kThreads, 2) void fused(FusedArgs a) {
       BN_UNROLL
       for (uint32_t i = 0; i < kBatch; ++i) {
         const uint32_t tile = begin + i * parts;
-        if (tile < tiles) Path::add(sums, batch[i], Path::at(codes, shared + places.kept, tile));
+        if (tile < tiles) Path::add(sums, batch[i], Path::at(codes, kept, tile));
       }
       const bool more = begin + kBatch * parts < tiles;
       if (more || next_tile < n_row_tiles) {
-        load_batch(batch, a.m.w + (more ? row_tile : next_tile) * row_bytes, more ? begin + kBatch * parts : part, parts, tiles);
+        load_batch(batch, row_at(more ? row_tile : next_tile), more ? begin + kBatch * parts : part, parts, tiles);
       }
     }
     Path::publish_first(sums, partial + 16 * warp_index());
     sync_block();  // the other half of `partial` is free: who reads it reaches this only afterwards
-    finish<kEpilogue>(a, first, group, x_sum, scale_of(numbers), partial);
+    finish<kEpilogue>(a, m, apart, first, group, reinterpret_cast<const CodesOf*>(shared + places.numbers), partial);
     partial = reinterpret_cast<int32_t*>(shared + places.partial) +
               (partial == reinterpret_cast<int32_t*>(shared + places.partial) ? 16 * kWarps : 0);
   }
@@ -176,12 +171,15 @@ const Kernel& fused_kernel(DotPath path, Epilogue epilogue) {
   }
 }
 
-Shape fused_shape(const FusedArgs& a, DotPath path, Epilogue, uint32_t n_processors) {
-  const uint32_t tiles = (a.m.rows + kTileRows - 1) / kTileRows;
-  uint32_t group = group_of(tiles, n_processors + n_processors / 4);
+Shape fused_shape(const FusedArgs& a, DotPath path, Epilogue epilogue, uint32_t n_processors) {
+  const bool apart = epilogue == Epilogue::kGlu && a.n_parts == 2;
+  uint32_t rows = 0;
+  for (uint32_t i = 0; i < a.n_parts; ++i) rows = a.part[i].rows > rows ? a.part[i].rows : rows;
+  const uint32_t least = apart ? 2 : 1, tiles = least * ((rows + kTileRows - 1) / kTileRows);
+  uint32_t group = group_of(tiles, n_processors + n_processors / 4, least);
   if (groups(tiles, group) > n_processors + n_processors / 4) group = groups(tiles, n_processors);
-  const Places places = places_of(a.m.cols, path == DotPath::kBits ? BitsKept::kKeptBytes : 0);
-  return {groups(tiles, group), 1, kThreads, places.end};
+  const Places places = places_of(a.cols, path == DotPath::kBits ? BitsKept::kKeptBytes : 0, apart, has_own_x(a));
+  return {groups(tiles, group), apart ? 1 : a.n_parts, kThreads, places.end};
 }
 
 }  // namespace bn_cuda

@@ -33,14 +33,26 @@ const Kernel& gemm_kernel(const MatmulArgs& a, uint32_t n_processors = 132);
 Shape gemm_shape(const MatmulArgs& a, uint32_t n_processors = 132);
 
 // Decode of one token, fused: norm and quantisation of x in the prologue (every block for itself, the same bits), the matrix,
-// and an epilogue. x: [cols] f32.
-enum class Epilogue : uint32_t { kStore = 0, kAdd = 1, kGlu = 2 };  // y = r; y += r; y[8i+j] = act(gate)*up of the pair tiles
+// and an epilogue: y = r; y += r; y[8i+j] = act(gate)*up of the pair tiles.
+enum class Epilogue : uint32_t { kStore = 0, kAdd = 1, kGlu = 2 };
+struct FusedPart {  // a matrix, as MatmulArgs has them
+  const uint8_t* w;
+  const float *w_scale, *bias;
+  const float* gain;  // [cols] or null, of the norm of x
+  float* y;
+  uint32_t rows;
+  float eps;  // of that norm; < 0: none
+};
 struct FusedArgs {
-  MatmulArgs m;  // q, x_scale, x_sum unused; n_tokens 1
-  const float* x;
-  const float* gain;  // [cols] or null
-  float eps;          // < 0: no norm
-  uint32_t act;       // BN_ACT_*, with kGlu
+  FusedPart part[3];  // more than one where each has a norm of its own: with kStore; with kGlu gate and up apart, y of gate
+  const float* x;     // [cols]
+  uint32_t n_parts, cols;
+  uint32_t act;  // BN_ACT_*, with kGlu
+  // What some families do with x before, in this order; null: not done.
+  float norm_eps;
+  const float *branch, *branch_gain;  // x is a.x + RMSNorm(branch)*branch_gain,
+  float* x_next;                      // and is stored here, which is neither of the two
+  const float* block_gain;            // x becomes RMSNorm(x)*block_gain
 };
 const Kernel& fused_kernel(DotPath path, Epilogue epilogue);
 Shape fused_shape(const FusedArgs& a, DotPath path, Epilogue epilogue, uint32_t n_processors = 132);

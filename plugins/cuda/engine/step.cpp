@@ -1,6 +1,9 @@
 // engine/step.cpp - a step, plain: every op of the family a kernel.
 #include "step.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace bn_cuda {
 
 Step::Step(const bn_arch& arch, uint32_t n_ctx, uint32_t kv_dtype, const Weights& weights, const Workspace& workspace,
@@ -11,11 +14,12 @@ Step::Step(const bn_arch& arch, uint32_t n_ctx, uint32_t kv_dtype, const Weights
       b_(workspace),
       path_(path),
       n_processors_(facts.n_processors),
+      max_shared_bytes_(facts.max_shared_bytes),
       n_splits_(attention_decode_splits(arch.n_heads, arch.n_kv_heads, n_ctx, facts.n_processors)),
       stream_(stream) {}
 
 void Step::plain(const Sequence& s, uint32_t n) {
-  embed(s, n);
+  embed(s, b_.x, n);
   for (uint32_t i = 0; i < arch_.n_layers; ++i) {
     const DeviceLayer& l = w_.layers[i];
     project(b_.x, b_.x_stride, l.attn_norm, l.qkv, b_.qkv, b_.qkv_stride, false, n);
@@ -30,9 +34,9 @@ void Step::plain(const Sequence& s, uint32_t n) {
   }
 }
 
-void Step::embed(const Sequence& s, uint32_t n) {
+void Step::embed(const Sequence& s, float* x, uint32_t n) {
   const DeviceTable& t = w_.token_embd;
-  const EmbedArgs args{t.rows,  t.row_scales, s.tokens,       s.state,     b_.x,
+  const EmbedArgs args{t.rows,  t.row_scales, s.tokens,       s.state,     x,
                        t.dtype, arch_.n_embd, t.n_row_scales, b_.x_stride, arch_.embd_scale};
   launch(embed_kernel(), embed_shape(n, arch_.n_embd), args);
 }
@@ -122,7 +126,12 @@ void Step::close_block(const float* x, uint32_t x_stride, const float* gain, con
                        const float* post_norm, uint32_t n) {
   if (post_norm == nullptr) return project(x, x_stride, gain, parts, b_.x, b_.x_stride, true, n);
   project(x, x_stride, gain, parts, b_.out, b_.x_stride, false, n);
-  norm(b_.out, b_.x_stride, arch_.n_embd, post_norm, b_.out, b_.x_stride, n);
+  add_norm(post_norm, n);
+}
+
+// x += RMSNorm(out)*gain.
+void Step::add_norm(const float* gain, uint32_t n) {
+  norm(b_.out, b_.x_stride, arch_.n_embd, gain, b_.out, b_.x_stride, n);
   const AddArgs add{b_.x, b_.out, arch_.n_embd, b_.x_stride, b_.x_stride};
   launch(add_kernel(), add_shape(n, arch_.n_embd), add);
 }
@@ -135,29 +144,73 @@ void Step::glu(uint32_t n) {
 
 // ------------------------------------------------------------------------------------------------ one token, fused
 
-bool Step::can_fuse() const { return !has(BN_M_IN_NORMS) && !has(BN_M_POST_NORMS); }
-
-void Step::fused_linear(const DeviceLinear& w, const float* x, const float* gain, float* y, Epilogue epilogue) {
+// Of matrices with this input: a.x, and a.branch where a residual add is still to be done.
+FusedArgs Step::fused_args(const std::vector<DeviceLinear>& parts, const float* gain, float* y) const {
+  const bool own_norms = has(BN_M_IN_NORMS);
   FusedArgs a{};
-  a.m = {w.w, w.scale, w.bias, nullptr, nullptr, nullptr, y, w.rows, w.cols, 0, 0, 1, epilogue == Epilogue::kAdd};
-  a.x = x;
-  a.gain = gain;
-  a.eps = gain != nullptr ? arch_.norm_eps : -1.0f;
+  for (const DeviceLinear& w : parts) {
+    const float* const last_gain = own_norms ? w.norm_in : gain;
+    a.part[a.n_parts++] = {w.w, w.scale, w.bias, last_gain, y + w.y_at, w.rows, last_gain != nullptr ? arch_.norm_eps : -1.0f};
+  }
+  a.cols = parts[0].cols;
   a.act = arch_.act;
-  launch(fused_kernel(path_, epilogue), fused_shape(a, path_, epilogue), a);
+  a.norm_eps = arch_.norm_eps;
+  a.block_gain = own_norms ? gain : nullptr;
+  return a;
+}
+
+void Step::fused_linear(const FusedArgs& a, Epilogue epilogue) {
+  launch(fused_kernel(path_, epilogue), fused_shape(a, path_, epilogue, n_processors_), a);
+}
+
+// The next reader of x: it also does a residual add that is behind a norm, and so waits in `out`.
+FusedArgs Step::from_residual(FusedArgs a, Residual& r) const {
+  a.x = r.x;
+  if (r.branch_gain == nullptr) return a;
+  a.branch = b_.out, a.branch_gain = r.branch_gain, a.x_next = r.spare;
+  std::swap(r.x, r.spare);
+  r.branch_gain = nullptr;
+  return a;
+}
+
+// The end of a block.
+void Step::fused_close(const float* x, const std::vector<DeviceLinear>& parts, const float* gain, const float* post_norm,
+                       Residual& r) {
+  FusedArgs a = fused_args(parts, gain, post_norm != nullptr ? b_.out : r.x);
+  a.x = x;
+  fused_linear(a, post_norm != nullptr ? Epilogue::kStore : Epilogue::kAdd);
+  r.branch_gain = post_norm;
 }
 
 void Step::fused(const Sequence& s) {
-  embed(s, 1);
+  // With post norms x goes to and fro 2*n_layers - 1 times before the last add, which is done in b_.x.
+  const bool post_norms = has(BN_M_POST_NORMS);
+  Residual r{post_norms ? b_.normed : b_.x, post_norms ? b_.x : nullptr, nullptr};
+  embed(s, r.x, 1);
   for (uint32_t i = 0; i < arch_.n_layers; ++i) {
     const DeviceLayer& l = w_.layers[i];
-    fused_linear(l.qkv[0], b_.x, l.attn_norm, b_.qkv, Epilogue::kStore);
+    fused_linear(from_residual(fused_args(l.qkv, l.attn_norm, b_.qkv), r), Epilogue::kStore);
     const FusedAttentionArgs attend{rope_args(s, i), attention_args(s, i, 1)};
     launch(fused_attention_kernel(kv_dtype_), attention_decode_shape(attend.attention), attend);
-    fused_linear(l.output[0], b_.attn, l.attn_sub_norm, b_.x, Epilogue::kAdd);
-    fused_linear(l.gate_up[0], b_.x, l.ffn_norm, b_.ffn, Epilogue::kGlu);
-    fused_linear(l.down[0], b_.ffn, l.ffn_sub_norm, b_.x, Epilogue::kAdd);
+    fused_close(b_.attn, l.output, l.attn_sub_norm, l.post_attn_norm, r);
+    fused_linear(from_residual(fused_args(l.gate_up, l.ffn_norm, b_.ffn), r), Epilogue::kGlu);
+    fused_close(b_.ffn, l.down, l.ffn_sub_norm, l.post_ffn_norm, r);
   }
+  if (r.branch_gain != nullptr) add_norm(r.branch_gain, 1);
+}
+
+bool Step::can_fuse() const {
+  const DeviceLayer& l = w_.layers[0];
+  const std::pair<const std::vector<DeviceLinear>&, const float*> inputs[] = {
+      {l.qkv, l.attn_norm}, {l.output, l.attn_sub_norm}, {l.gate_up, l.ffn_norm}, {l.down, l.ffn_sub_norm}};
+  uint32_t most = 0;
+  for (const auto& [parts, gain] : inputs) {
+    FusedArgs a = fused_args(parts, gain, nullptr);
+    if (has(BN_M_POST_NORMS)) a.branch = b_.out;
+    const Epilogue epilogue = &parts == &l.gate_up ? Epilogue::kGlu : Epilogue::kStore;
+    most = std::max(most, fused_shape(a, path_, epilogue, n_processors_).shared_bytes);
+  }
+  return most <= max_shared_bytes_;
 }
 
 }  // namespace bn_cuda

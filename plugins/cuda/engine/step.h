@@ -1,8 +1,8 @@
 // engine/step.h - the kernels of one step in their order: tokens in, residual stream out. Only queues work.
 //
-// plain(): any family, any number of tokens, a kernel for each op: the definition. fused(): one token of the usual families,
-// five kernels a layer. Both give the same bits.
-// Errors  DeviceError.
+// plain(): any number of tokens, a kernel for each op: the definition. fused(): one token, five kernels a layer. Both take
+// every family and give the same bits.
+// Errors   DeviceError.
 #pragma once
 
 #include "../device/elementwise.h"
@@ -32,12 +32,19 @@ class Step {
 
   // n tokens from the state's position on: x of the workspace, keys and values of the sequence.
   void plain(const Sequence& s, uint32_t n);
-  // One token. Only where can_fuse().
+  // One token. Only where can_fuse(): what a block keeps of its input has to fit the device's shared memory.
   void fused(const Sequence& s);
   bool can_fuse() const;
 
  private:
-  void embed(const Sequence& s, uint32_t n);
+  // The residual stream of a fused step. With post norms x + RMSNorm(out)*branch_gain is still to be made, by the next reader
+  // of x and into `spare`, for other blocks of that kernel still read x.
+  struct Residual {
+    float *x, *spare;
+    const float* branch_gain;  // null: x is complete
+  };
+
+  void embed(const Sequence& s, float* x, uint32_t n);
   void attention(const Sequence& s, uint32_t layer, uint32_t n);
   void project(const float* x, uint32_t x_stride, const float* gain, const std::vector<DeviceLinear>& parts, float* y,
                uint32_t y_stride, bool add, uint32_t n);
@@ -48,7 +55,12 @@ class Step {
   void quantize(const float* x, uint32_t x_stride, uint32_t width, const float* gain, uint32_t n);
   void matmul(const DeviceLinear& w, float* y, uint32_t y_stride, bool add, uint32_t n);
   void glu(uint32_t n);
-  void fused_linear(const DeviceLinear& w, const float* x, const float* gain, float* y, Epilogue epilogue);
+  void add_norm(const float* gain, uint32_t n);
+  FusedArgs fused_args(const std::vector<DeviceLinear>& parts, const float* gain, float* y) const;
+  FusedArgs from_residual(FusedArgs a, Residual& r) const;
+  void fused_linear(const FusedArgs& a, Epilogue epilogue);
+  void fused_close(const float* x, const std::vector<DeviceLinear>& parts, const float* gain, const float* post_norm,
+                   Residual& r);
   RopeArgs rope_args(const Sequence& s, uint32_t layer) const;
   AttentionArgs attention_args(const Sequence& s, uint32_t layer, uint32_t n) const;
 
@@ -63,7 +75,7 @@ class Step {
   const Weights& w_;
   const Workspace& b_;
   const DotPath path_;
-  const uint32_t n_processors_, n_splits_;
+  const uint32_t n_processors_, max_shared_bytes_, n_splits_;
   Stream& stream_;
   bool early_ = false;
 };

@@ -33,6 +33,16 @@ TEST(CudaEngine, EveryStageDrawsTheTokensOfTheReference) {
   }
 }
 
+TEST(CudaEngine, EveryFamilyDrawsTheTokensOfTheReference) {
+  for (const ToyShape& shape : bitnet::conformance::kToyFamilies) {
+    const Ids expected = reference_tokens(shape, kPrompt, 8, greedy());
+    Engine e(usual(), shape);
+    ASSERT_TRUE(e.open() && e.load() && e.append(kPrompt)) << e.error.message;
+    EXPECT_EQ(e.decode(8, greedy()), expected) << shape.name;
+    EXPECT_EQ(e.status, BN_OK) << e.error.message;
+  }
+}
+
 TEST(CudaEngine, EveryPathDrawsTheTokensOfTheReference) {
   const Ids expected = reference_tokens(kShapes[0], kPrompt, 12, greedy());
   for (const char* path : {"dot4", "bits", "bytes", "auto"}) {
