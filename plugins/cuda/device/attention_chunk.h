@@ -114,7 +114,8 @@ BN_DEVICE void chunk_scores(const ChunkMemory<E>& m, const E* piece, uint32_t ro
     BN_UNROLL
     for (uint32_t i = 0; i < 4 * kPairs; ++i) sum[i] = 0.0f;
     const E* key = piece + (first + g) * stride;
-    for (uint32_t d = 4 * j; d < head_dim; d += 16) {
+    BN_ROLLED  // unrolled, a cache of f32 takes more than the 128 registers that two blocks on a processor leave
+        for (uint32_t d = 4 * j; d < head_dim; d += 16) {
       Vector<float, 4> q[HEADS];
       BN_UNROLL
       for (uint32_t h = 0; h < HEADS; ++h) {

@@ -53,7 +53,6 @@ struct Pieces {
   Part part;
   uint32_t head_dim, rows, per_chunk, n;
   uint32_t missing;  // position that is in m.newest and not in the cache; ~0: none
-  uint32_t next = 0;
 
   // Piece i: rows [row0 + first, row0 + last) of its chunk are visible.
   struct Rows {
@@ -68,16 +67,15 @@ struct Pieces {
     return {chunk, row0, first < rows ? first : rows, last < rows ? last : rows, in_chunk >= per_chunk};
   }
   BN_DEVICE_MEMBER E* buffer(uint32_t i) const { return m.pieces + i % 2 * (rows * row_stride(head_dim)); }
-  // Begins to read piece `next`. A group is committed even when there is none left, so that waits can count.
-  BN_DEVICE_MEMBER void begin_next() {
-    if (next < n) {
-      Rows r = rows_of(next);
+  // Begins to read piece i. A group is committed even when there is no such piece, so that waits can count.
+  BN_DEVICE_MEMBER void begin(uint32_t i) const {
+    if (i < n) {
+      Rows r = rows_of(i);
       const uint64_t position = uint64_t{r.chunk} * kChunk + r.row0;
       if (position + r.last == uint64_t{missing} + 1 && r.last > r.first) --r.last;
-      if (r.first < r.last) copy_rows(buffer(next), (r.values ? v : k) + position * head_dim, r.first, r.last, head_dim);
+      if (r.first < r.last) copy_rows(buffer(i), (r.values ? v : k) + position * head_dim, r.first, r.last, head_dim);
     }
     copy_commit();
-    ++next;
   }
   // Waits for piece i, the oldest of the two on their way.
   BN_DEVICE_MEMBER const E* arrived(uint32_t i, const Rows& r) const {
@@ -96,7 +94,7 @@ struct Pieces {
 
 // All chunks of the part: joined in `running`, or left in partials when other blocks have chunks of these heads.
 template <class E>
-BN_DEVICE void attend(const AttentionArgs& a, Pieces<E>& pieces, const Partials& partials, const Item (&items)[kItems],
+BN_DEVICE void attend(const AttentionArgs& a, const Pieces<E>& pieces, const Partials& partials, const Item (&items)[kItems],
                       Running (&running)[kItems]) {
   const ChunkMemory<E>& m = pieces.m;
   const Part& part = pieces.part;
@@ -113,7 +111,7 @@ BN_DEVICE void attend(const AttentionArgs& a, Pieces<E>& pieces, const Partials&
         chunk_scores<2>(m, keys, r.row0, pieces.rows, begin, end, part.n_heads, a.head_dim, a.scale);
       }
       sync_block();
-      pieces.begin_next();
+      pieces.begin(i + 2);
     }
     if (warp_index() < part.n_heads) {
       const TopTotal w = row_weights(m.e + warp_index() * kChunk, begin, end);
@@ -129,7 +127,7 @@ BN_DEVICE void attend(const AttentionArgs& a, Pieces<E>& pieces, const Partials&
         if (items[k].head < part.n_heads) chunk_values(m, values, r.row0, r.first, r.last, items[k], a.head_dim, sum[k]);
       }
       sync_block();
-      pieces.begin_next();
+      pieces.begin(i + 2);
     }
     BN_UNROLL
     for (uint32_t k = 0; k < kItems; ++k) {
@@ -206,18 +204,18 @@ BN_DEVICE void decode(const AttentionArgs& a, const RopeArgs* rope) {
   const bool has_newest = part.first + (n_mine - 1) * part.step == visible.n_chunks - 1;
   const uint64_t head = part.kv_head * a.kv_stride_head;
   const uint32_t rows = piece_rows(D, sizeof(E)), per_chunk = kChunk / rows;
-  Pieces<E> pieces{static_cast<const E*>(a.k) + head,
-                   static_cast<const E*>(a.v) + head,
-                   chunk_memory<E>(D),
-                   visible,
-                   part,
-                   D,
-                   rows,
-                   per_chunk,
-                   n_mine * 2 * per_chunk,
-                   rope != nullptr && has_newest ? visible.last : ~0u};
-  pieces.begin_next();
-  pieces.begin_next();
+  const Pieces<E> pieces{static_cast<const E*>(a.k) + head,
+                         static_cast<const E*>(a.v) + head,
+                         chunk_memory<E>(D),
+                         visible,
+                         part,
+                         D,
+                         rows,
+                         per_chunk,
+                         n_mine * 2 * per_chunk,
+                         rope != nullptr && has_newest ? visible.last : ~0u};
+  pieces.begin(0);
+  pieces.begin(1);
   if (rope == nullptr) {
     take_queries(a, pieces);
   } else {
