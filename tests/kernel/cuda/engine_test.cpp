@@ -20,13 +20,14 @@ std::string usual(const std::string& more = "") {  // patience for sanitizers an
 }
 
 TEST(CudaEngine, EveryStageDrawsTheTokensOfTheReference) {
+  const uint32_t n = BITNET_SANITIZED ? 6 : 15;  // a token takes the way of the one before
   for (const ToyShape& shape : kShapes) {
     for (const bn_sampler& sampler : {greedy(), sampled(20), sampled(0)}) {
-      const Ids expected = reference_tokens(shape, kPrompt, 15, sampler);
+      const Ids expected = reference_tokens(shape, kPrompt, n, sampler);
       for (const char* stage : {"s0", "s1", "s2", "s3"}) {
         Engine e(usual(option("stage", stage)), shape);
         ASSERT_TRUE(e.open() && e.load() && e.append(kPrompt)) << e.error.message;
-        EXPECT_EQ(e.decode(15, sampler), expected) << shape.name << " " << stage << " top_k " << sampler.top_k;
+        EXPECT_EQ(e.decode(n, sampler), expected) << shape.name << " " << stage << " top_k " << sampler.top_k;
         EXPECT_EQ(e.status, BN_OK) << e.error.message;
       }
     }
@@ -134,7 +135,8 @@ struct Memory {
 TEST(CudaEngine, LessMemoryIsASmallerBatchThenASentenceWithNumbers) {
   const Ids expected = reference_tokens(kShapes[0], kPrompt, 6, greedy());
   bool loaded = false, refused = false;
-  for (uint64_t bytes = 400000; bytes < 4000000; bytes += 150000) {
+  const uint64_t step = BITNET_SANITIZED ? 600000 : 150000;
+  for (uint64_t bytes = 400000; bytes < 4000000; bytes += step) {
     const Memory memory(bytes);
     Engine e(usual());
     ASSERT_TRUE(e.open());
