@@ -22,6 +22,7 @@ set(cuda_host  # the same for a real and for the emulated GPU
   gpu/faulty_gpu.cpp)
 set(cuda_engine
   engine/chain.cpp
+  engine/estimate.cpp
   engine/head.cpp
   engine/memory.cpp
   engine/model.cpp

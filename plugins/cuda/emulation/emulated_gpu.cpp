@@ -34,6 +34,9 @@ DeviceFacts emulated_facts() {
   facts.max_shared_bytes = 227 * 1024;
   facts.memory_bytes = uint64_t{4} << 30;
   if (const char* bytes = std::getenv("BN_CUDA_EMULATED_MEMORY")) facts.memory_bytes = std::strtoull(bytes, nullptr, 10);
+  if (const char* speed = std::getenv("BN_CUDA_EMULATED_BANDWIDTH")) {
+    facts.memory_bytes_per_second = std::strtoull(speed, nullptr, 10);
+  }
   facts.early_launch = true;
   return facts;
 }

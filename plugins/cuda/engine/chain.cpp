@@ -39,11 +39,7 @@ DrawTarget Chain::target() const {
 void Chain::queue_step(const bn_sampler& sampler, bool early) {
   Step& step = m_.step();
   step.set_early(early);
-  if (m_.options().stage >= Stage::kFused && step.can_fuse()) {
-    step.fused(s_);
-  } else {
-    step.plain(s_, 1);
-  }
+  step.one(s_, m_.options().stage);
   step.set_early(false);
   Head(m_, early).draw(s_, sampler, target());
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "bitnet/kit/model_description.hpp"
+#include "estimate.h"
 #include "upload.h"
 
 namespace bn_cuda {
@@ -60,15 +61,6 @@ uint64_t workspace_bytes(const bn_arch& a, uint32_t n_ctx, uint32_t n_batch) {
   return count.used();
 }
 
-// The compact copy of the head pays off, and can be made from the head's dtype.
-bool may_screen(const bn_model_desc& desc, const Options& options) {
-  const bn_arch& a = *desc.arch;
-  if (options.stage < Stage::kScreened || (a.must & BN_M_NO_HEAD) != 0) return false;
-  const uint32_t role = (a.must & BN_M_TIED_HEAD) != 0 ? BN_T_TOKEN_EMBD : BN_T_OUTPUT;
-  const bn_tensor& head = bn::kit::tensor_at(desc, bn::kit::find_tensor(desc, role, BN_NO_LAYER));
-  return can_screen(head.dtype, a.n_vocab, a.n_embd, 1);
-}
-
 bn_arch known_part(const bn_arch& from) {  // the caller may know more fields than this header
   bn_arch a{};
   std::copy_n(reinterpret_cast<const uint8_t*>(&from), std::min<size_t>(from.struct_size, sizeof a),
@@ -78,7 +70,8 @@ bn_arch known_part(const bn_arch& from) {  // the caller may know more fields th
 
 }  // namespace
 
-bn_status Model::fit(Gpu& gpu, const bn_model_desc* desc, const bn_plan* plan, bn_fit* out, bn_error* error) {
+bn_status Model::fit(Gpu& gpu, const Options& options, const bn_model_desc* desc, const bn_plan* plan, bn_fit* out,
+                     bn_error* error) {
   if (const bn_status bad = check_all(desc, plan, error); bad != BN_OK) return bad;
   uint64_t free = 0, total = 0;
   check(gpu.memory(&free, &total), "asking for free memory");
@@ -95,7 +88,8 @@ bn_status Model::fit(Gpu& gpu, const bn_model_desc* desc, const bn_plan* plan, b
   out->n_ctx_fits = fits;
   out->bytes_weights = weights;
   out->bytes_per_token = kv_bytes_per_position(a, dtype);
-  out->est_decode_tps = out->est_prefill_tps = 0.0f;
+  out->est_decode_tps = decode_speed(reads_of_step(*desc, *plan), a.n_layers, gpu.facts(), options);
+  out->est_prefill_tps = 0.0f;  // unknown: bound by tensor cores, whose rate no driver tells
   return BN_OK;
 }
 
@@ -140,6 +134,8 @@ bn_status Model::load(const Surroundings& s, const bn_model_desc* desc, const bn
   m->log("%s: %.0f MB of weights, %.0f MB of workspace for %u tokens at once, head %s, one token by %s",
          s.stream.gpu().facts().name.c_str(), megabytes(m->weight_block_.bytes()), megabytes(m->workspace_block_.bytes()),
          m->workspace_.n_batch, m->screened() ? "screened" : "whole", name_of(path));
+  const float speed = decode_speed(reads_of_step(*desc, *plan), m->arch.n_layers, s.stream.gpu().facts(), s.options);
+  if (speed > 0) m->log("calculated for one sequence and a short context: %.0f tokens/s", static_cast<double>(speed));
   *out = std::move(m);
   return BN_OK;
 }
@@ -147,9 +143,10 @@ bn_status Model::load(const Surroundings& s, const bn_model_desc* desc, const bn
 // Weights and workspace, leaving room for the keys and values of the plan. What does not fit is made smaller: first the batch,
 // then the compact copy of the head goes. Neither changes a result.
 bn_status Model::place(const bn_model_desc& desc, const bn_plan& plan, Copies* copies, bn_error* error) {
+  const bool pays = s_.options.stage >= Stage::kScreened && screening_pays(reads_of_step(desc, plan), s_.stream.gpu().facts());
   const uint32_t whole = batch_of(plan), least = std::min(whole, kSmallestBatch);
   for (const bool screened : {true, false}) {
-    if (screened && !may_screen(desc, s_.options)) continue;
+    if (screened && !pays) continue;
     for (uint32_t n = whole;; n = std::max(n / 2, least)) {
       if (try_place(desc, plan, n, screened, copies)) return BN_OK;
       if (n == least) break;

@@ -23,7 +23,8 @@ struct Surroundings {  // of a model: outlive it
 
 class Model {
  public:
-  static bn_status fit(Gpu& gpu, const bn_model_desc* desc, const bn_plan* plan, bn_fit* out, bn_error* error);
+  static bn_status fit(Gpu& gpu, const Options& options, const bn_model_desc* desc, const bn_plan* plan, bn_fit* out,
+                       bn_error* error);
   static bn_status load(const Surroundings& s, const bn_model_desc* desc, const bn_plan* plan, const bn_call* call,
                         std::unique_ptr<Model>* out, bn_error* error);
   ~Model();

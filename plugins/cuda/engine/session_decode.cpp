@@ -15,8 +15,9 @@ void Session::commit(bn_decode* d, int32_t token) {
   d->stopped = bn::kit::is_stop_token(*d->sampler, token) ? 1 : 0;
 }
 
-// The sum over all logits is not made where tokens are drawn on the device: asking for nothing but that would cost more than it
-// is worth. Logits that are not finite are noticed there, too.
+// The sum over all logits is not made where tokens are drawn on the device. The runtime asks every engine for it and goes on
+// without: if it were given, every token would read the whole head and bring its logits here. Logits that are not finite are
+// noticed on the device, too.
 bn_status Session::check_decode_output(const bn_decode& d, bn_error* error) const {
   if (d.out == nullptr || d.out->want != BN_OUT_Z || !Head::can_draw(*d.sampler)) return BN_OK;
   return set_error(error, BN_E_UNSUPPORTED, "decode: this engine draws on the device and gives no sum over all logits");
@@ -58,7 +59,7 @@ bn_status Session::decode_there(bn_decode* d, uint32_t n, Watch& watch, bn_error
 bn_status Session::decode_one_here(bn_decode* d, Watch& watch, bn_error* error) {
   const uint32_t position = size() - 1;
   set_state(position);
-  m_.step().plain(s_, 1);
+  m_.step().one(s_, m_.options().stage);
   if (const bn_status stop = fetch_rows(0, 1, true, watch, error); stop != BN_OK) return stop;
   n_processed_ = size();
   if (m_.not_finite_rows()[0] != 0) return set_error(error, BN_E_INTERNAL, "decode: logits are not finite");

@@ -34,6 +34,14 @@ void Step::plain(const Sequence& s, uint32_t n) {
   }
 }
 
+void Step::one(const Sequence& s, Stage stage) {
+  if (stage >= Stage::kFused && can_fuse()) {
+    fused(s);
+  } else {
+    plain(s, 1);
+  }
+}
+
 void Step::embed(const Sequence& s, float* x, uint32_t n) {
   const DeviceTable& t = w_.token_embd;
   const EmbedArgs args{t.rows,  t.row_scales, s.tokens,       s.state,     x,

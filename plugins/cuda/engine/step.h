@@ -7,6 +7,7 @@
 
 #include "../device/elementwise.h"
 #include "../device/matmul.h"
+#include "options.h"
 #include "stream.h"
 #include "weights.h"
 #include "workspace.h"
@@ -32,6 +33,8 @@ class Step {
 
   // n tokens from the state's position on: x of the workspace, keys and values of the sequence.
   void plain(const Sequence& s, uint32_t n);
+  // One token, as the stage says and the model allows.
+  void one(const Sequence& s, Stage stage);
   // One token. Only where can_fuse(): what a block keeps of its input has to fit the device's shared memory.
   void fused(const Sequence& s);
   bool can_fuse() const;

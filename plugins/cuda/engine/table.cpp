@@ -33,7 +33,7 @@ bn_status entry(bn_device* device, bn_error* error, F&& f) {
 int32_t accepts(bn_device*, const bn_tensor* w) { return bn::kit::accepts_tensor(w); }
 
 bn_status fit(bn_device* d, const bn_model_desc* desc, const bn_plan* plan, bn_fit* out, bn_error* error) {
-  return entry(d, error, [&] { return Model::fit(*d->gpu, desc, plan, out, error); });
+  return entry(d, error, [&] { return Model::fit(*d->gpu, d->options, desc, plan, out, error); });
 }
 
 bn_status load(bn_device* d, const bn_model_desc* desc, const bn_plan* plan, const bn_call* call, bn_model** out,

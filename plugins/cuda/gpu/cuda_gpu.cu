@@ -171,6 +171,16 @@ int count_gpus(uint32_t* n, std::string* why) {
   return code;
 }
 
+// 0: the driver does not say. Memory moves two words a clock.
+uint64_t memory_bytes_per_second(int device) {
+  int khz = 0, bits = 0;
+  const bool known = cudaDeviceGetAttribute(&khz, cudaDevAttrMemoryClockRate, device) == cudaSuccess &&
+                     cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, device) == cudaSuccess && khz > 0 &&
+                     bits > 0;
+  if (!known) cudaGetLastError();
+  return known ? 2000ull * static_cast<uint64_t>(khz) * static_cast<uint64_t>(bits / 8) : 0;
+}
+
 int describe_gpu(uint32_t index, DeviceFacts* facts, std::string* why) {
   cudaDeviceProp p{};
   char bus[64] = {};
@@ -187,6 +197,8 @@ int describe_gpu(uint32_t index, DeviceFacts* facts, std::string* why) {
   facts->n_processors = static_cast<uint32_t>(p.multiProcessorCount);
   facts->max_shared_bytes = static_cast<uint32_t>(p.sharedMemPerBlockOptin);
   facts->memory_bytes = p.totalGlobalMem;
+  facts->memory_bytes_per_second = memory_bytes_per_second(static_cast<int>(index));
+  facts->l2_bytes = static_cast<uint64_t>(p.l2CacheSize);
   facts->early_launch = p.major >= 9;  // below, the code that is loaded has no such instructions
   return 0;
 }

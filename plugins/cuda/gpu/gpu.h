@@ -25,6 +25,8 @@ struct DeviceFacts {
   uint32_t n_processors = 0;      // streaming multiprocessors
   uint32_t max_shared_bytes = 0;  // per block, what a launch may ask for
   uint64_t memory_bytes = 0;
+  uint64_t memory_bytes_per_second = 0;  // by clock and width; 0: the driver does not say
+  uint64_t l2_bytes = 0;
   bool early_launch = false;  // programmatic dependent launch works with the code that was loaded
 };
 
