@@ -18,6 +18,22 @@ STAGES = {                       # microseconds on an H200 at context 128, the h
     "s3": (525, "int8", "more than 500 candidates"),
     "s3 early": (370, "int8", "more than 1.1 us from node to node"),
 }
+MICRO = {                        # what the design expects of an H200, and what else would follow
+    "memory read": (4300, "the floor of every stage"),
+    "memory read by bulk copies, pieces of 27648": (4300, "a persistent kernel's ring"),
+    "first bytes from memory": (700, "the tail of every kernel"),
+    "stream launch, kernel after kernel": (2.1, "s0"),
+    "node after node in a graph": (1.3, "s1 and s2"),
+    "node after node in a graph, early starts": (0.95, "s3 with early starts"),
+    "graph launch on the host": (2.7, "how far ahead the host must be"),
+    "grid meets": (1.1, "a persistent kernel by barriers"),
+    "all to all, 1 values in packets of 16 bytes": (0.6, "a persistent kernel: below 1.3 it is worth making"),
+    "all to all, 2560 values in packets of 16 bytes": (0.95, "the same, with the values"),
+    "all to all, 6912 values in packets of 16 bytes": (1.6, "the widest exchange"),
+    "dp4a": (60, "path dot4: 17 are enough"),
+    "int8 mma": (660, "path bytes, prompts without wgmma"),
+    "cuBLASLt int8, 13824 x 2560, 2048 tokens": (1300, "what a prompt could reach"),
+}
 PROMPT_US = {128: 1500, 512: 5100, 2048: 22000}
 
 
@@ -41,9 +57,12 @@ def main(folder):
     micro = {m["micro"]: m for m in lines(folder / "micro.jsonl") if "micro" in m}
     card = next((m["gpu"] for m in lines(folder / "micro.jsonl") if "gpu" in m), "unknown GPU")
     gbs = micro.get("memory read", {}).get("value", H200_GBS)
-    print(f"# {card}\n\n| number | measured |\n|---|---|")
-    for name, m in micro.items():
-        print(f"| {name} | {m['value']:.4g} {m['unit']} |")
+    print(f"# {card}\n\n| number | predicted for an H200 | measured | matters for |\n|---|---|---|---|")
+    for name in {**micro, **MICRO}:
+        m = micro.get(name, {"not_measured": "no such line"})
+        predicted, why = MICRO.get(name, ("", ""))
+        measured = f"{m['value']:.4g} {m['unit']}" if "value" in m else f"not measured: {m['not_measured']}"
+        print(f"| {name} | {predicted} | {measured} | {why} |")
 
     print("\n| what | predicted us | measured us | tokens/s | share of the floor | falsified by |\n|---|---|---|---|---|---|")
     options = {}
