@@ -3,6 +3,7 @@
 // A candidate costs a warp about 2 us: its row is asked for at once, and all its chunks are multiplied side by side. Predicted
 // for 100 candidates among 128256 rows on an H200: 4 us to find and compute, 2 us to sort; 2048 candidates: 10 and 4 us.
 #include "bitnet/engine.h"
+#include "carver.h"
 #include "dense_lanes.h"
 #include "order.h"
 #include "screen.h"
@@ -84,66 +85,51 @@ BN_GLOBAL void screen_sort(ScreenArgs a) {
   }
 }
 
-uint64_t aligned(uint64_t bytes) { return (bytes + 255) / 256 * 256; }
-
-// Gives out pieces of one allocation.
-struct Pieces {
-  uint8_t* next;
-  uint64_t used = 0;
-  template <class T>
-  T* take(uint64_t n) {
-    T* p = reinterpret_cast<T*>(next);
-    if (next != nullptr) next += aligned(n * sizeof(T));
-    used += aligned(n * sizeof(T));
-    return p;
-  }
-};
-
-ScreenTable lay_out_table(Pieces& pieces, uint32_t n_vocab, uint32_t n_embd) {
+ScreenTable lay_out_table(Carver& carver, uint32_t n_vocab, uint32_t n_embd) {
   ScreenTable t{};
   t.q_stride = padded_cols(n_embd, 16);
-  t.q = pieces.take<int8_t>(uint64_t{n_vocab} * t.q_stride);
-  t.scale = pieces.take<float>(n_vocab);
-  t.error = pieces.take<float>(n_vocab);
-  t.norm = pieces.take<float>(n_vocab);
+  t.q = carver.take<int8_t>(uint64_t{n_vocab} * t.q_stride);
+  t.scale = carver.take<float>(n_vocab);
+  t.error = carver.take<float>(n_vocab);
+  t.norm = carver.take<float>(n_vocab);
   return t;
 }
 
-void lay_out_work(Pieces& pieces, uint32_t n_vocab, uint32_t n_embd, ScreenArgs* a) {
-  a->vector = pieces.take<ScreenVector>(1);
-  a->x = pieces.take<float>(padded_cols(n_embd, 256));
-  a->digits = pieces.take<int8_t>(2ull * padded_cols(n_embd, 16));
-  a->upper = pieces.take<float>(n_vocab);
-  a->group = pieces.take<float>(screen_groups(n_vocab));
-  a->group_id = pieces.take<int32_t>(BN_TOPK_MAX);
-  a->group_best = pieces.take<float>(BN_TOPK_MAX);
-  a->candidate = pieces.take<int32_t>(kMaxCandidates);
-  a->candidate_logit = pieces.take<float>(kMaxCandidates);
+void lay_out_work(Carver& carver, uint32_t n_vocab, uint32_t n_embd, ScreenArgs* a) {
+  a->vector = carver.take<ScreenVector>(1);
+  a->x = carver.take<float>(padded_cols(n_embd, 256));
+  a->digits = carver.take<int8_t>(2ull * padded_cols(n_embd, 16));
+  a->upper = carver.take<float>(n_vocab);
+  a->group = carver.take<float>(screen_groups(n_vocab));
+  a->group_id = carver.take<int32_t>(BN_TOPK_MAX);
+  a->group_best = carver.take<float>(BN_TOPK_MAX);
+  a->candidate = carver.take<int32_t>(kMaxCandidates);
+  a->candidate_logit = carver.take<float>(kMaxCandidates);
 }
 
 }  // namespace
 
 uint64_t screen_bytes(uint32_t n_vocab, uint32_t n_embd) {
-  Pieces pieces{nullptr};
-  lay_out_table(pieces, n_vocab, n_embd);
-  return pieces.used;
+  Carver carver;
+  lay_out_table(carver, n_vocab, n_embd);
+  return carver.used();
 }
 
 ScreenTable screen_table(void* memory, uint32_t n_vocab, uint32_t n_embd) {
-  Pieces pieces{static_cast<uint8_t*>(memory)};
-  return lay_out_table(pieces, n_vocab, n_embd);
+  Carver carver{static_cast<uint8_t*>(memory)};
+  return lay_out_table(carver, n_vocab, n_embd);
 }
 
 uint64_t screen_work_bytes(uint32_t n_vocab, uint32_t n_embd) {
-  Pieces pieces{nullptr};
+  Carver carver;
   ScreenArgs a{};
-  lay_out_work(pieces, n_vocab, n_embd, &a);
-  return pieces.used;
+  lay_out_work(carver, n_vocab, n_embd, &a);
+  return carver.used();
 }
 
 void screen_layout(ScreenArgs* a, void* work) {
-  Pieces pieces{static_cast<uint8_t*>(work)};
-  lay_out_work(pieces, a->head.n_vocab, a->head.n_embd, a);
+  Carver carver{static_cast<uint8_t*>(work)};
+  lay_out_work(carver, a->head.n_vocab, a->head.n_embd, a);
 }
 
 bool can_screen(uint32_t dtype, uint32_t n_vocab, uint32_t n_embd, uint32_t k) {

@@ -1,4 +1,4 @@
-// engine/memory.h - who owns memory of the device and pinned memory, and how one block is cut into arrays.
+// engine/memory.h - who owns memory of the device and pinned memory.
 //
 // Blocks are given back when their owner goes; of a lost device nothing is touched, its memory ends with the process.
 // Errors  DeviceError. Threads: those of Gpu.
@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "../device/carver.h"
 #include "../gpu/gpu.h"
 
 namespace bn_cuda {
@@ -47,25 +48,6 @@ class HostBlock {
   Gpu* gpu_ = nullptr;
   void *data_ = nullptr, *view_ = nullptr;
   uint64_t bytes_ = 0;
-};
-
-// Cuts a block into arrays that start at multiples of 256 bytes. From null it only counts: the same code that places arrays
-// says how much they need.
-class Carver {
- public:
-  explicit Carver(uint8_t* base = nullptr) : base_(reinterpret_cast<uintptr_t>(base)) {}
-
-  template <class T>
-  T* take(uint64_t n) {
-    T* const p = reinterpret_cast<T*>(base_ + used_);
-    used_ += (n * sizeof(T) + 255) / 256 * 256;
-    return p;
-  }
-  uint64_t used() const { return used_; }
-
- private:
-  uintptr_t base_;
-  uint64_t used_ = 0;
 };
 
 }  // namespace bn_cuda

@@ -103,4 +103,29 @@ class AttentionMemory {
   Cache k_, v_;
 };
 
+// One kernel of attention: what it is called in messages, and how it is started.
+struct AttentionUnderTest {
+  const char* what;
+  const Kernel& (*kernel)(uint32_t kv_dtype);
+  Shape (*shape)(const AttentionArgs&);
+
+  void launch(AttentionMemory& memory, uint32_t kv_dtype) const {
+    const AttentionArgs args = memory.args();
+    emulation::launch(kernel(kv_dtype), shape(args), &args);
+  }
+  void check(const AttentionCase& c) const {
+    AttentionMemory memory(c);
+    launch(memory, c.dtype);
+    memory.check(what);
+  }
+  void check_stopped(const AttentionCase& c) const {
+    AttentionMemory memory(c);
+    memory.state.stopped = 1;
+    launch(memory, c.dtype);
+    for (const float y : memory.y) ASSERT_EQ(y, -1.0f) << what << " " << c.name();
+  }
+};
+
+constexpr uint32_t kHeadDims[] = {8, 64, 80, 96, 100, 128, 192, 256};
+
 }  // namespace bn_cuda

@@ -7,12 +7,8 @@ namespace {
 
 constexpr uint32_t kF16 = BN_DT_F16, kF32 = BN_DT_F32;
 
-void check(const AttentionCase& c) {
-  AttentionMemory memory(c);
-  const AttentionArgs args = memory.args();
-  emulation::launch(attention_decode_kernel(c.dtype), attention_decode_shape(args), &args);
-  memory.check("decode");
-}
+constexpr AttentionUnderTest kDecode = {"decode", attention_decode_kernel, attention_decode_shape};
+void check(const AttentionCase& c) { kDecode.check(c); }
 
 TEST(CudaAttentionDecode, EveryPosition) {
   for (const uint32_t position : {0u, 1u, 31u, 127u, 128u, 129u, 300u, 600u}) {
@@ -30,7 +26,7 @@ TEST(CudaAttentionDecode, EverySplit) {
 }
 
 TEST(CudaAttentionDecode, EveryHeadDim) {
-  for (const uint32_t head_dim : {8u, 64u, 80u, 96u, 100u, 128u, 192u, 256u}) {
+  for (const uint32_t head_dim : kHeadDims) {
     check({kF16, 4, 1, head_dim, 200, 1, 2, 0});
     check({kF32, 3, 1, head_dim, 200, 1, 2, 0});
     check({kF32, 2, 2, head_dim, 140, 1, 1, 0});
@@ -56,13 +52,7 @@ TEST(CudaAttentionDecode, Guesses) {
 
 TEST(CudaAttentionDecode, ManyChunksAreJoinedInBatches) { check({kF16, 1, 1, 8, 128 * 70 + 5, 1, 7, 0}); }
 
-TEST(CudaAttentionDecode, AStoppedSequenceChangesNothing) {
-  AttentionMemory memory({kF16, 4, 1, 64, 200, 1, 2, 0});
-  memory.state.stopped = 1;
-  const AttentionArgs args = memory.args();
-  emulation::launch(attention_decode_kernel(kF16), attention_decode_shape(args), &args);
-  for (const float y : memory.y) ASSERT_EQ(y, -1.0f);
-}
+TEST(CudaAttentionDecode, AStoppedSequenceChangesNothing) { kDecode.check_stopped({kF16, 4, 1, 64, 200, 1, 2, 0}); }
 
 // One launch against two: the same result, and the same cache. The result of two is the kit's.
 void check_fused(AttentionCase c, uint32_t rope_dim, bool norms) {

@@ -6,12 +6,8 @@ namespace {
 
 constexpr uint32_t kF16 = BN_DT_F16, kF32 = BN_DT_F32;
 
-void check(const AttentionCase& c) {
-  AttentionMemory memory(c);
-  const AttentionArgs args = memory.args();
-  emulation::launch(attention_prompt_kernel(c.dtype), attention_prompt_shape(args), &args);
-  memory.check("prompt");
-}
+constexpr AttentionUnderTest kPrompt = {"prompt", attention_prompt_kernel, attention_prompt_shape};
+void check(const AttentionCase& c) { kPrompt.check(c); }
 
 TEST(CudaAttentionPrompt, EveryPosition) {
   for (const uint32_t position : {0u, 1u, 127u, 128u, 129u, 300u, 600u}) check({kF16, 4, 1, 64, position, 17, 0, 0});
@@ -25,7 +21,7 @@ TEST(CudaAttentionPrompt, EveryLength) {
 }
 
 TEST(CudaAttentionPrompt, EveryHeadDim) {
-  for (const uint32_t head_dim : {8u, 64u, 80u, 96u, 100u, 128u, 192u, 256u}) {
+  for (const uint32_t head_dim : kHeadDims) {
     check({kF16, 4, 1, head_dim, 120, 20, 0, 0});
     check({kF32, 5, 1, head_dim, 3, 9, 0, 0});
   }
@@ -43,18 +39,11 @@ TEST(CudaAttentionPrompt, InfiniteValuesOfLaterPositionsAreNotSeen) {
   AttentionMemory memory({kF16, 1, 1, 64, 0, 40, 0, 0});
   uint16_t* v = static_cast<uint16_t*>(memory.v());
   for (uint32_t i = 20 * 64; i < 40 * 64; ++i) v[i] = 0x7C00;
-  const AttentionArgs args = memory.args();
-  emulation::launch(attention_prompt_kernel(kF16), attention_prompt_shape(args), &args);
+  kPrompt.launch(memory, kF16);
   memory.check("prompt");
 }
 
-TEST(CudaAttentionPrompt, AStoppedSequenceChangesNothing) {
-  AttentionMemory memory({kF16, 4, 1, 64, 200, 20, 0, 0});
-  memory.state.stopped = 1;
-  const AttentionArgs args = memory.args();
-  emulation::launch(attention_prompt_kernel(kF16), attention_prompt_shape(args), &args);
-  for (const float y : memory.y) ASSERT_EQ(y, -1.0f);
-}
+TEST(CudaAttentionPrompt, AStoppedSequenceChangesNothing) { kPrompt.check_stopped({kF16, 4, 1, 64, 200, 20, 0, 0}); }
 
 }  // namespace
 }  // namespace bn_cuda
