@@ -2,6 +2,7 @@
 #include "step.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace bn_cuda {
@@ -209,11 +210,13 @@ void Step::fused(const Sequence& s) {
 
 bool Step::can_fuse() const {
   const DeviceLayer& l = w_.layers[0];
-  const std::pair<const std::vector<DeviceLinear>&, const float*> inputs[] = {
-      {l.qkv, l.attn_norm}, {l.output, l.attn_sub_norm}, {l.gate_up, l.ffn_norm}, {l.down, l.ffn_sub_norm}};
+  const std::tuple<const std::vector<DeviceLinear>&, const float*, float*> matrices[] = {{l.qkv, l.attn_norm, b_.qkv},
+                                                                                         {l.output, l.attn_sub_norm, b_.out},
+                                                                                         {l.gate_up, l.ffn_norm, b_.gate_up},
+                                                                                         {l.down, l.ffn_sub_norm, b_.out}};
   uint32_t most = 0;
-  for (const auto& [parts, gain] : inputs) {
-    FusedArgs a = fused_args(parts, gain, nullptr);
+  for (const auto& [parts, gain, y] : matrices) {
+    FusedArgs a = fused_args(parts, gain, y);
     if (has(BN_M_POST_NORMS)) a.branch = b_.out;
     const Epilogue epilogue = &parts == &l.gate_up ? Epilogue::kGlu : Epilogue::kStore;
     most = std::max(most, fused_shape(a, path_, epilogue, n_processors_).shared_bytes);
