@@ -27,6 +27,10 @@ bn_status dense(bn_device*, const bn_dense* a, uint32_t row0, uint32_t row1, voi
 bn_status norm(bn_device*, const bn_norm* a, uint32_t vec0, uint32_t vec1, void* scratch);
 bn_status rope(bn_device*, const bn_rope* a, uint32_t tok0, uint32_t tok1, uint32_t head0, uint32_t head1, void* scratch);
 bn_status attention(bn_device*, const bn_attn* a, uint32_t tok0, uint32_t tok1, uint32_t head0, uint32_t head1, void* scratch);
+bn_status attention_parts(bn_device*, const bn_attn* a, const bn_attn_parts* parts, uint32_t tok0, uint32_t tok1,
+                          uint32_t head0, uint32_t head1, uint32_t page0, uint32_t page1, void* scratch);
+bn_status merge_parts(bn_device*, const bn_attn* a, const bn_attn_parts* parts, uint32_t tok0, uint32_t tok1, uint32_t head0,
+                      uint32_t head1, void* scratch);
 bn_status glu(bn_device*, const bn_glu* a, uint32_t tok0, uint32_t tok1, uint32_t col0, uint32_t col1, void* scratch);
 
 }  // namespace bn::avx2

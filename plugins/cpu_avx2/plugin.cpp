@@ -64,7 +64,9 @@ constexpr bn_kernels_v1 table_with(bn_status (*matmul)(bn_device*, const bn_matm
           bn::avx2::norm,
           bn::avx2::rope,
           bn::avx2::attention,
-          bn::avx2::glu};
+          bn::avx2::glu,
+          bn::avx2::attention_parts,
+          bn::avx2::merge_parts};
 }
 
 // The kernels keep no state: a device is the address of its table.

@@ -61,7 +61,9 @@ constexpr bn_kernels_v1 kTable = {sizeof(bn_kernels_v1),
                                   bn::avx512::norm,
                                   bn::avx512::rope,
                                   bn::avx512::attention,
-                                  bn::avx512::glu};
+                                  bn::avx512::glu,
+                                  bn::avx512::attention_parts,
+                                  bn::avx512::merge_parts};
 
 const void* get_interface(bn_device*, const char* id) { return std::strcmp(id, BN_KERNELS_ID) == 0 ? &kTable : nullptr; }
 

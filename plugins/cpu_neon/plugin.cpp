@@ -40,7 +40,9 @@ constexpr bn_kernels_v1 table_with(Matmul matmul) {
           bn::neon::norm,
           bn::neon::rope,
           bn::neon::attention,
-          bn::neon::glu};
+          bn::neon::glu,
+          bn::neon::attention_parts,
+          bn::neon::merge_parts};
 }
 
 // What matmul is compiled for. A device is a variant: the kernels keep no state.

@@ -36,6 +36,7 @@ bn_kernels_v1 complete(const bn_kernels_v1* plugin) {
   if (table.rope == nullptr) table.rope = portable->rope;
   if (table.attention == nullptr) table.attention = portable->attention;
   if (table.glu == nullptr) table.glu = portable->glu;
+  if (table.merge_parts == nullptr) table.attention_parts = nullptr;
   table.k_align = std::max(table.k_align, 1u);
   table.row_granule = std::max(table.row_granule, 1u);
   return table;
@@ -155,7 +156,70 @@ void Ops::rope(uint32_t member, const char* name, Activations x, bn_rope args, s
            });
 }
 
+void Ops::plan_attention(const bn_attn& args, std::span<const Run> runs) {
+  parts_.clear();
+  if (table_.attention_parts == nullptr || team_.size() == 1) return;
+  if (n_tokens_ >= 2 * team_.size() || runs.size() > kMostRunsByPages) return;
+  uint64_t floats = 0;
+  uint32_t most = 0;
+  const uint32_t stride = (args.head_dim + 2 + 15) / 16 * 16;
+  for (const Run& run : runs) {
+    const uint32_t first = args.window != 0 && run.position + 1 > args.window ? run.position + 1 - args.window : 0;
+    bn_attn_parts parts{sizeof(bn_attn_parts), first / BN_KV_PAGE, 0, stride, nullptr};
+    parts.n_pages = (run.position + run.n - 1) / BN_KV_PAGE + 1 - parts.page0;
+    floats += uint64_t{run.n} * args.n_heads * parts.n_pages * stride;
+    most = std::max(most, parts.n_pages);
+    parts_.push_back(parts);
+  }
+  if (most < kFewestPages) return parts_.clear();
+  if (part_memory_.size() < 4 * floats) part_memory_ = AlignedBuffer(4 * (floats + floats / 2));
+  float* memory = part_memory_.as<float>();
+  for (size_t i = 0; i < runs.size(); ++i) {
+    parts_[i].part = memory;
+    memory += uint64_t{runs[i].n} * args.n_heads * parts_[i].n_pages * stride;
+  }
+}
+
+// One unit is a page of a KV head, for the query heads that share it. The heads of a model seldom divide evenly among the
+// members; their pages do.
+void Ops::attention_by_pages(uint32_t member, const char* name, const bn_attn& args, std::span<const Run> runs,
+                             const Pages* pages) {
+  const uint32_t group = args.n_heads / args.n_kv_heads;
+  const auto of_run = [&](size_t i) {
+    bn_attn one = args;
+    one.pos0 = runs[i].position;
+    one.q = args.q + static_cast<uint64_t>(runs[i].row) * args.q_stride;
+    one.y = args.y + static_cast<uint64_t>(runs[i].row) * args.y_stride;
+    one.k = pages[i].k, one.v = pages[i].v;
+    return one;
+  };
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const bn_attn one = of_run(i);
+    const bn_attn_parts& parts = parts_[i];
+    share(member, name, args.n_kv_heads * parts.n_pages, 1, [&](uint32_t u0, uint32_t u1, void* scratch) {
+      bn_status status = BN_OK;
+      while (u0 < u1 && status == BN_OK) {  // a head at a time
+        const uint32_t head = u0 / parts.n_pages, page = u0 % parts.n_pages, n = std::min(u1 - u0, parts.n_pages - page);
+        status = table_.attention_parts(device_, &one, &parts, 0, runs[i].n, head * group, (head + 1) * group,
+                                        parts.page0 + page, parts.page0 + page + n, scratch);
+        u0 += n;
+      }
+      return status;
+    });
+  }
+  team_.barrier();
+  run(member, name, args.n_heads, 1, false, [&](uint32_t h0, uint32_t h1, void* scratch) {
+    for (size_t i = 0; i < runs.size(); ++i) {
+      const bn_attn one = of_run(i);
+      const bn_status status = table_.merge_parts(device_, &one, &parts_[i], 0, runs[i].n, h0, h1, scratch);
+      if (status != BN_OK) return status;
+    }
+    return bn_status{BN_OK};
+  });
+}
+
 void Ops::attention(uint32_t member, const char* name, const bn_attn& args, std::span<const Run> runs, const Pages* pages) {
+  if (!parts_.empty()) return attention_by_pages(member, name, args, runs, pages);
   // One unit is the query heads of one KV head: they share its keys and values.
   const uint32_t group = args.n_heads / args.n_kv_heads;
   uint32_t longest = 0;

@@ -64,6 +64,9 @@ class Ops {
 
   // Before a region: T tokens, and the pulse that every finished piece of work makes grow (may be null: nobody watches).
   void begin(uint32_t n_tokens, Pulse* pulse);
+  // Before a region with attention() to these runs, after begin(): decides whether pages are shared among the members, and has
+  // room for their parts.
+  void plan_attention(const bn_attn& args, std::span<const Run> runs);
   // Outside a region: tells who watches that loading gets on.
   void beat() {
     if (pulse_ != nullptr) pulse_->beat();
@@ -119,8 +122,12 @@ class Ops {
   // The same over tokens x columns, `width` floats to a column: pieces of tokens when there are enough, else of columns.
   template <class F>
   void run_grid(uint32_t member, const char* name, uint32_t columns, uint32_t granule, uint32_t width, F&& f);
+  void attention_by_pages(uint32_t member, const char* name, const bn_attn& args, std::span<const Run> runs,
+                          const Pages* pages);
   // Floats of an op that one member is done with before two have met.
   static constexpr uint32_t kAlone = 8192;
+  // Pages are shared from so many on; below, heads are. Runs: see share().
+  static constexpr uint32_t kFewestPages = 6, kMostRunsByPages = 8;
   bool alone(uint32_t width) const { return static_cast<uint64_t>(n_tokens_) * width <= kAlone; }
   void fail(const char* name, bn_status status);
   bool may_start(uint32_t member, const char* name);
@@ -131,6 +138,9 @@ class Ops {
   bn_device* device_;
   ThreadTeam& team_;
   std::vector<AlignedBuffer> scratch_;  // one per member
+  // By runs, if attention shares pages; else empty.
+  std::vector<bn_attn_parts> parts_;
+  AlignedBuffer part_memory_;
   uint32_t n_tokens_ = 0;
   Pulse* pulse_ = nullptr;
   std::atomic<bn_status> status_{BN_OK};

@@ -60,7 +60,7 @@ class Measurement {
   void run(const backend::Registry& registry, const backend::Order& order, CeilingProbe& ceilings) {
     resets_ = reset_peak_memory();
     open(registry, order);
-    append(0, test_.depth, Stage::kPrefill, nullptr);
+    append(0, test_.depth);
     for (uint32_t s = 1; s < test_.parallel; ++s) open_further(s);
     if (setup_.warm_up) warm_up();
     for (uint32_t i = 0; i < setup_.repetitions; ++i) {
@@ -80,7 +80,8 @@ class Measurement {
  private:
   void open(const backend::Registry& registry, const backend::Order& order) {
     engine::SessionOptions options = setup_.session;
-    options.engine.n_ctx = static_cast<uint32_t>(tokens_.size() + (test_.generate > 0 ? 1 : 0));  // see step()
+    const uint32_t sampled = test_.generate > 0 || tokens_.size() < model_.config.arch.n_ctx_max ? 1 : 0;  // see step()
+    options.engine.n_ctx = static_cast<uint32_t>(tokens_.size()) + sampled;
     options.engine.max_batch = setup_.ubatch;
     options.engine.kv_dtype = setup_.kv_dtype;
     options.threads = setup_.threads;
@@ -110,15 +111,26 @@ class Measurement {
     further_.back()->append(before, test_.depth, nullptr, Stage::kPrefill);
   }
 
-  // Tokens [first, last) in calls of at most setup.batch; logits of the last one, null: none.
-  void append(uint32_t first, uint32_t last, Stage stage, float* logits) {
-    const std::span all(tokens_);
-    for (uint32_t at = first; at < last;) {
+  // Tokens [first, last) in calls of at most setup.batch.
+  void append(uint32_t first, uint32_t last) {
+    for (uint32_t at = first; at < last; at += std::min(setup_.batch, last - at)) {
       const uint32_t n = std::min(setup_.batch, last - at);
-      const bool wanted = logits != nullptr && at + n == last;
-      session_->append(all.subspan(at, n), wanted ? n - 1 : n, wanted ? logits : nullptr, stage);
-      at += n;
+      session_->append(std::span(tokens_).subspan(at, n), n, nullptr, Stage::kPrefill);
     }
+  }
+
+  // The prompt as bitnet-run reads it: the step that ends it samples, too, or gives logits where the backend cannot, or where
+  // the context has no room for a token more.
+  void read_prompt() {
+    if (test_.prompt == 0) return;
+    const uint32_t end = test_.depth + test_.prompt, n = (test_.prompt - 1) % setup_.batch + 1;
+    append(test_.depth, end - n);
+    const auto tokens = std::span(tokens_).subspan(end - n, n);
+    has_prompt_logits_ = !session_->engine_info().reads_and_samples || end == session_->n_ctx();
+    if (has_prompt_logits_) return session_->append(tokens, n - 1, logits_.data(), Stage::kPrefill);
+    const bn_sampler sampler = usual_sampler();
+    engine::Session::Item item{session_.get(), tokens, Stage::kPrefill, &sampler};
+    engine::Session::step({&item, 1});
   }
 
   // As bitnet-run generates, with its default top 40, so that a screened head is used where it would be; but what was sampled
@@ -140,7 +152,7 @@ class Measurement {
   }
   void repeat_fixed(uint32_t begin) {
     session_->truncate(begin);
-    append(begin, begin + test_.generate, Stage::kDecode, logits_.data());
+    session_->append(std::span(tokens_).subspan(begin, test_.generate), test_.generate - 1, logits_.data(), Stage::kDecode);
   }
 
   void step_of_all(uint32_t at, const bn_sampler& sampler) {
@@ -178,7 +190,8 @@ class Measurement {
   // Pages of the file, threads, clock rates.
   void warm_up() {
     const uint32_t begin = test_.depth + test_.prompt;
-    append(test_.depth, begin, Stage::kPrefill, logits_.data());
+    read_prompt();
+    forget_behind(begin);
     for (uint32_t i = 0; i < std::min(test_.generate, kWarmUpSteps); ++i) step(begin + i);
     forget_behind(test_.depth);
   }
@@ -187,8 +200,9 @@ class Measurement {
     const uint32_t begin = test_.depth + test_.prompt;
     std::vector<double> steps;
     const auto start = Clock::now();
-    append(test_.depth, begin, Stage::kPrefill, logits_.data());
+    read_prompt();
     double total = seconds_since(start);
+    forget_behind(begin);
     if (test_.prompt > 0) row_.first_token.push_back(total);
     while (steps.size() < test_.generate) {
       const uint32_t done = static_cast<uint32_t>(steps.size());
@@ -208,8 +222,8 @@ class Measurement {
     if (test_.generate > 0) {
       row_.steps.push_back(std::move(steps));
       if (decodes_many()) repeat_fixed(begin);
-      session_->last_logits(logits_.data());
     }
+    if (test_.generate > 0 || !has_prompt_logits_) session_->last_logits(logits_.data());
     note_logits();
     forget_behind(test_.depth);
   }
@@ -237,7 +251,7 @@ class Measurement {
   std::vector<float> logits_;                              // [n_vocab]
   std::unique_ptr<engine::Session> session_;               // the first sequence
   std::vector<std::unique_ptr<engine::Session>> further_;  // of a test in parallel
-  bool resets_ = false, probed_ = false;
+  bool resets_ = false, probed_ = false, has_prompt_logits_ = false;
 };
 
 // Fills work, least_seconds, bound or no_bound.
@@ -245,14 +259,14 @@ void judge(const Workload& workload, uint64_t cache_bytes, Row& row) {
   const Test& test = row.test;
   Bound bound(row.ceilings, row.instruction);
   const uint32_t begin = test.depth + test.prompt;
+  const double head_bytes = head_bytes_read(workload, row.matrices.head, test.parallel);
   for (uint32_t at = test.depth; at < begin;) {
     const uint32_t batch_end = std::min(begin, at + row.batch);
     for (; at < batch_end; at += std::min(row.ubatch, batch_end - at)) {
       const uint32_t n = std::min(row.ubatch, batch_end - at);
-      bound.add(step_work(workload, at, n, at + n == begin ? static_cast<double>(workload.head_bytes) : 0.0));
+      bound.add(step_work(workload, at, n, at + n == begin ? head_bytes : 0.0));
     }
   }
-  const double head_bytes = head_bytes_read(workload, row.matrices.head, test.parallel);
   for (uint32_t i = 0; i < test.generate; ++i) {
     bound.add(step_work(workload, begin + i, 1, head_bytes, test.parallel));
   }

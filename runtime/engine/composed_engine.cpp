@@ -93,6 +93,7 @@ ComposedModel::ComposedModel(backend::OpenDevice opened, const model::Model& mod
   info.n_cached = weights.n_cached;
   info.weight_bytes_owned = weights.bytes_owned;
   info.head = graph.head_use();
+  info.reads_and_samples = true;
 }
 
 ComposedEngine::ComposedEngine(std::shared_ptr<ComposedModel> model, uint32_t n_ctx, uint32_t kv_dtype)

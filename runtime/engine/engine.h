@@ -48,9 +48,10 @@ struct EngineInfo {
   uint32_t n_cached = 0;                                 // of the packed and converted ones, mapped from the prepack cache
   uint64_t weight_bytes_owned = 0;                       // packed or converted copies
   double pack_seconds = 0;
-  model::HeadUse head;        // of a kernels plugin
-  bool decodes_many = false;  // decode() of many tokens is one call of the backend
-  bool drafts = false;        // decode() tries guesses; engines that decode by themselves do not
+  model::HeadUse head;             // of a kernels plugin
+  bool decodes_many = false;       // decode() of many tokens is one call of the backend
+  bool reads_and_samples = false;  // a step of tokens and a sample behind them goes through the layers once
+  bool drafts = false;             // decode() tries guesses; engines that decode by themselves do not
   SpeculationCounts speculation;
 };
 

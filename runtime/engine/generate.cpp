@@ -54,9 +54,13 @@ class Generation {
       const auto piece = prompt.subspan(done, std::min<size_t>(kPrefillPiece, prompt.size() - done));
       const bool last = done + piece.size() == prompt.size();
       const uint32_t n = static_cast<uint32_t>(piece.size());
-      const uint32_t first = options_.on_logits ? 0 : last ? n - 1 : n;
-      logits_.resize(static_cast<size_t>(n - first) * n_vocab_);
-      session_.append(piece, first, logits_.data(), Session::Stage::kPrefill);
+      if (last && samples_with_prompt(n)) {
+        read_and_sample(piece);
+      } else {
+        const uint32_t first = options_.on_logits ? 0 : last ? n - 1 : n;
+        logits_.resize(static_cast<size_t>(n - first) * n_vocab_);
+        session_.append(piece, first, logits_.data(), Session::Stage::kPrefill);
+      }
       if (options_.on_logits) options_.on_logits(logits_.data(), n);
       done += piece.size();
       if (options_.on_prefill) options_.on_prefill(static_cast<uint32_t>(done), static_cast<uint32_t>(prompt.size()));
@@ -65,6 +69,19 @@ class Generation {
              done, prompt.size());
     }
     result_.prefill = answer_.elapsed();
+  }
+
+  // The first token comes out of the step that ends the prompt, from the best logits alone where those are cheap.
+  bool samples_with_prompt(uint32_t n) const {
+    return !options_.on_logits && answer_.why_sampled_here() == nullptr && answer_.limit() > 0 &&
+           session_.log().size() + n < session_.n_ctx() && session_.engine_info().reads_and_samples;
+  }
+  void read_and_sample(std::span<const int32_t> piece) {
+    const bn_sampler sampler = answer_.backend_sampler();
+    Session::Item item{&session_, piece, Session::Stage::kPrefill, &sampler};
+    Session::step({&item, 1});
+    ahead_.push_back(item.token);
+    newest_is_in_log_ = true;
   }
 
   // Gets at least the next token, or the logits it is sampled from. token: the newest one; most: tokens that are wanted.

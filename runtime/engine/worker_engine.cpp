@@ -58,6 +58,7 @@ void WorkerEngine::exchange(const worker::Request& request, const void* payload,
     }
   }
   info_ = reply.info;
+  info_.reads_and_samples = false;  // not in one call
   kv_bytes_used_ = reply.kv_bytes_used;
   if (reply.unusable_logits != 0) throw UnusableLogits(printable(message, worker::kMaxMessage));
   if (reply.status != BN_OK) throw BackendError(reply.status, printable(message, worker::kMaxMessage));

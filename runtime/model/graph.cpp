@@ -13,13 +13,7 @@ void Graph::forward(uint32_t m, const Step& step) {  // m: the member of the tea
   rope.kind = arch.rope_kind, rope.head_dim = arch.head_dim, rope.rope_dim = arch.rope_dim;
   rope.cos = rope_.cosine(), rope.sin = rope_.sine();
 
-  const KvCache& any = *step.parts.front().kv;  // the layout is the same for all
-  bn_attn attn{};
-  attn.struct_size = sizeof attn, attn.n_heads = arch.n_heads, attn.n_kv_heads = arch.n_kv_heads;
-  attn.head_dim = arch.head_dim, attn.window = arch.window, attn.scale = arch.attn_scale, attn.kv_dtype = any.dtype();
-  attn.kv_stride_pos = any.stride_position(), attn.kv_stride_head = any.stride_head();
-  attn.q_stride = q_.stride, attn.y_stride = a_.stride, attn.q = q_.data, attn.y = a_.data;
-
+  const bn_attn attn = attention_arguments(*step.parts.front().kv);
   op_.embed(m, "embd", x_, weights_.token_embd, tokens_.data(), arch.embd_scale);  // x[T,D]
   for (uint32_t n = 0; n < arch.n_layers; ++n) {
     const Layer& w = weights_.layers[n];
@@ -77,6 +71,17 @@ void Graph::project(uint32_t m, const Input& in, std::initializer_list<Projectio
     const Gain& bias = p.matrix.bias;
     if (!bias.empty()) op_.add_bias(m, p.call.linear->name, p.call.y, bias.data(), static_cast<uint32_t>(bias.size()));
   }
+}
+
+// The layout of keys and values is the same for all parts.
+bn_attn Graph::attention_arguments(const KvCache& any) const {
+  const bn_arch& arch = config_.arch;
+  bn_attn attn{};
+  attn.struct_size = sizeof attn, attn.n_heads = arch.n_heads, attn.n_kv_heads = arch.n_kv_heads;
+  attn.head_dim = arch.head_dim, attn.window = arch.window, attn.scale = arch.attn_scale, attn.kv_dtype = any.dtype();
+  attn.kv_stride_pos = any.stride_position(), attn.kv_stride_head = any.stride_head();
+  attn.q_stride = q_.stride, attn.y_stride = a_.stride, attn.q = q_.data, attn.y = a_.data;
+  return attn;
 }
 
 void Graph::head(uint32_t m, const Step& step, backend::Activations h) {
@@ -142,6 +147,7 @@ void Graph::lay_out(std::span<const Part> parts) {
 bn_status Graph::step(const Step& step, backend::Pulse* pulse) {
   lay_out(step.parts);
   op_.begin(static_cast<uint32_t>(tokens_.size()), pulse);
+  op_.plan_attention(attention_arguments(*step.parts.front().kv), runs_);
   const uint32_t rows = static_cast<uint32_t>(wanted_.size());
   searched_ = rows != 0 && step.logits != nullptr && step.best_k != 0 && searches(rows, step.best_k);
   if (searched_) search_->begin(rows, step.best_k);

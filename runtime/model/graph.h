@@ -72,6 +72,7 @@ class Graph {
   };
   void forward(uint32_t member, const Step& step);
   void project(uint32_t member, const Input& input, std::initializer_list<Projection> projections);
+  bn_attn attention_arguments(const KvCache& any) const;
   void head(uint32_t member, const Step& step, backend::Activations h);
   backend::Activations activations(uint32_t width);
 

@@ -1,7 +1,5 @@
 // conformance/attention_tests.cpp - attention over pages of keys and values against the reference body.
-#include <limits>
-
-#include "operation.h"
+#include "attention_case.h"
 
 namespace bitnet::conformance {
 namespace {
@@ -11,73 +9,7 @@ constexpr char kDefinition[] =
     "outputs as "
     "FMA chains over positions; chunks merged rising; times 1/sum. Positions not visible are not read";
 
-struct Case {
-  uint32_t head_dim = 64, n_heads = 4, n_kv_heads = 1, kv_dtype = BN_DT_F32, pos0 = 0, tokens = 1, window = 0;
-  float score_size = 1.0f;
-  bool head_major = false;  // inside a page: [head][position][head_dim], else [position][head][head_dim]
-  uint32_t gap = 0;
-  std::string text() const {
-    return say("head_dim %u, heads %u/%u, KV %s %s, pos0 %u, %u tokens, window %u, scores of size %g, strides + %u, seed %llu",
-               head_dim, n_heads, n_kv_heads, kv_dtype == BN_DT_F16 ? "f16" : "f32", head_major ? "by head" : "by position",
-               pos0, tokens, window, static_cast<double>(score_size), gap, static_cast<unsigned long long>(base_seed));
-  }
-  uint32_t width() const { return n_heads * head_dim; }
-  uint32_t stride_pos() const { return (head_major ? head_dim : n_kv_heads * head_dim) + gap; }
-  uint32_t stride_head() const { return head_major ? stride_pos() * BN_KV_PAGE : head_dim; }
-  uint32_t page_elements() const {
-    return n_kv_heads * head_dim * BN_KV_PAGE + gap * BN_KV_PAGE * (head_major ? n_kv_heads : 1);
-  }
-  bool seen(uint32_t position, Range tokens_asked) const {
-    return position < pos0 + tokens_asked.second && (window == 0 || position + window > pos0 + tokens_asked.first);
-  }
-};
-
-// The pages of keys or of values. Elements that no token asked for may read are NaN; pages without any visible position
-// are not there at all.
-class Pages {
- public:
-  Pages(const char* name, const Case& c, uint64_t seed, Range tokens, Edge edge) : name_(name) {
-    Random random(seed);
-    for (uint32_t first = 0; first < c.pos0 + c.tokens; first += BN_KV_PAGE) {
-      std::vector<float> values(c.page_elements(), std::numeric_limits<float>::quiet_NaN());
-      bool any = false;
-      for (uint32_t p = 0; p < BN_KV_PAGE; ++p) {
-        for (uint32_t h = 0; h < c.n_kv_heads; ++h) {
-          for (uint32_t d = 0; d < c.head_dim; ++d) {
-            const float value = random.normal();
-            if (!c.seen(first + p, tokens)) continue;
-            values[static_cast<size_t>(p) * c.stride_pos() + static_cast<size_t>(h) * c.stride_head() + d] = value;
-            any = true;
-          }
-        }
-      }
-      pointers_.push_back(add_page(c.kv_dtype, values, any, edge));
-    }
-    table_ = std::make_unique<Input<const void*>>("the table of KV pages", pointers_, edge);
-  }
-  const void* const* table() const { return table_->data(); }
-
- private:
-  const void* add_page(uint32_t dtype, const std::vector<float>& values, bool any, Edge edge) {
-    const size_t bytes = dtype == BN_DT_F16 ? 2 : 4;
-    memory_.push_back(std::make_unique<GuardedBytes>(name_, values.size() * bytes, edge, bytes));
-    GuardedBytes& page = *memory_.back();
-    for (size_t i = 0; i < values.size(); ++i) {
-      const uint16_t half = bn::kit::f32_to_f16(values[i]);
-      std::memcpy(page.data() + i * bytes, dtype == BN_DT_F16 ? static_cast<const void*>(&half) : &values[i], bytes);
-    }
-    if (any) {
-      page.freeze();
-    } else {
-      page.make_absent();
-    }
-    return page.data();
-  }
-  const char* name_;
-  std::vector<std::unique_ptr<GuardedBytes>> memory_;
-  std::vector<const void*> pointers_;
-  std::unique_ptr<Input<const void*>> table_;
-};
+using Case = AttentionCase;
 
 class Attention : public OperationOf<bn_attn> {
  public:
@@ -85,14 +17,11 @@ class Attention : public OperationOf<bn_attn> {
   Attention(const Case& c, Edge edge, Range asked)
       : k_("a page of keys", c, 11, asked, edge),
         v_("a page of values", c, 12, asked, edge),
-        q_("q", Random(c.head_dim).normals(size_of(c), c.score_size), edge),
-        y_("y", untouched<float>(size_of(c)), c.width() + c.gap, false, edge) {
+        q_("q", Random(c.head_dim).normals(c.floats(), c.score_size), edge),
+        y_("y", untouched<float>(c.floats()), c.width() + c.gap, false, edge) {
     n_a = c.tokens;
     n_b = c.n_heads;
-    const uint32_t stride = c.width() + c.gap;
-    const float scale = 1.0f / __builtin_sqrtf(static_cast<float>(c.head_dim));
-    args_ = {sizeof(bn_attn), c.n_heads, c.n_kv_heads, c.head_dim, c.pos0,    c.window,   c.kv_dtype, c.stride_pos(),
-             c.stride_head(), stride,    stride,       scale,      q_.data(), k_.table(), v_.table(), y_.found()};
+    args_ = attention_arguments(c, k_, v_, q_.data(), y_.found());
     reference_ = args_;
   }
 
@@ -108,7 +37,6 @@ class Attention : public OperationOf<bn_attn> {
   void check(const Accuracy& accuracy) const override { y_.check(accuracy); }
 
  private:
-  static size_t size_of(const Case& c) { return static_cast<size_t>(c.tokens - 1) * (c.width() + c.gap) + c.width(); }
   Pages k_, v_;
   Input<float> q_;
   Output<float> y_;

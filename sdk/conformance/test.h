@@ -25,6 +25,7 @@ Tests dense_tests();
 Tests norm_tests();
 Tests rope_tests();
 Tests attention_tests();
+Tests attention_parts_tests();
 Tests glu_tests();
 Tests engine_tests();
 Tests all_tests();  // in this order

@@ -133,6 +133,8 @@ const Defect kDefects[] = {
     {kOps, "attention_next_page", "attention.positions", "past the end of the table of KV pages"},
     {kOps, "attention_without_chunks", "attention.positions", kReal},
     {kOps, "attention_libm_exp", "attention.head_dims", kReal},
+    {kOps, "parts_merged_early", "attention_parts.positions", kReal},
+    {kOps, "merge_without_newest", "attention_parts.positions", kReal},
     {kOps, "glu_libm_exp", "glu.sweep", kReal},
     {kOps, "glu_negative_zero", "glu.special_values", kReal},
     {kOps, "glu_subnormals_lost", "glu.special_values", kReal},

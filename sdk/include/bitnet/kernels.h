@@ -69,6 +69,15 @@ typedef struct bn_attn { /* token t sees positions (pos0+t-window, pos0+t] */
   float* y;                        /* [m][n_heads][head_dim]; query head h uses KV head h / (n_heads / n_kv_heads) */
 } bn_attn;
 
+/* What attention to single pages leaves, to be merged later: so that members of a team share a KV head with a long past. */
+typedef struct bn_attn_parts {
+  uint32_t struct_size;
+  uint32_t page0, n_pages; /* pages there is room for */
+  uint32_t stride;         /* floats of a part, at least head_dim + 2 */
+  float* part; /* [m][n_heads][n_pages][stride]: head_dim sums of EXP(score - top) * value, top: the largest score of the
+                  page, and the sum of EXP(score - top). The part of a page without a visible position is never touched. */
+} bn_attn_parts;
+
 typedef struct bn_glu { /* y = act(gate) * up; y may be gate */
   uint32_t struct_size, act, gate_stride, up_stride, y_stride, reserved;
   const float *gate, *up;
@@ -98,6 +107,13 @@ typedef struct bn_kernels_v1 { /* smallest legal struct_size: 56 (ends after mat
   bn_status(BN_CALL* attention)(bn_device*, const bn_attn*, uint32_t tok0, uint32_t tok1, uint32_t head0, uint32_t head1,
                                 void* scratch);
   bn_status(BN_CALL* glu)(bn_device*, const bn_glu*, uint32_t tok0, uint32_t tok1, uint32_t col0, uint32_t col1, void* scratch);
+  /* Both or neither; without them attention is split by heads only. attention_parts: parts of pages [page0, page1), which
+   * are among those there is room for; y is not used. merge_parts: y from the parts of all pages with visible
+   * positions, the bits of attention; q, k and v are not used. */
+  bn_status(BN_CALL* attention_parts)(bn_device*, const bn_attn*, const bn_attn_parts*, uint32_t tok0, uint32_t tok1,
+                                      uint32_t head0, uint32_t head1, uint32_t page0, uint32_t page1, void* scratch);
+  bn_status(BN_CALL* merge_parts)(bn_device*, const bn_attn*, const bn_attn_parts*, uint32_t tok0, uint32_t tok1,
+                                  uint32_t head0, uint32_t head1, void* scratch);
 } bn_kernels_v1;
 
 #ifdef __cplusplus

@@ -154,6 +154,24 @@ bn_status attention_next_page(bn_device*, const bn_attn* a, uint32_t t0, uint32_
   return BN_OK;
 }
 
+// A part of one page is merged with the page before; and the newest page is left out of the merge.
+bn_status parts_merged_early(bn_device*, const bn_attn* a, const bn_attn_parts* parts, uint32_t t0, uint32_t t1, uint32_t h0,
+                             uint32_t h1, uint32_t page0, uint32_t page1, void*) {
+  attention_parts(*a, *parts, t0, t1, h0, h1, page0, page1);
+  for (uint32_t page = page0 + 1; page < page1; ++page) {
+    float* part = part_of(*a, *parts, t0, h0, page);
+    part[a->head_dim] = std::fmax(part[a->head_dim], part_of(*a, *parts, t0, h0, page - 1)[a->head_dim]);
+  }
+  return BN_OK;
+}
+bn_status merge_without_newest(bn_device*, const bn_attn* a, const bn_attn_parts* parts, uint32_t t0, uint32_t t1, uint32_t h0,
+                               uint32_t h1, void*) {
+  bn_attn shorter = *a;
+  if (shorter.pos0 >= BN_KV_PAGE) shorter.pos0 -= BN_KV_PAGE;
+  merge_parts(shorter, *parts, t0, t1, h0, h1);
+  return BN_OK;
+}
+
 // Attention over one softmax of everything: `exponential`, one running sum, no chunks.
 template <float (*kExp)(float)>
 bn_status plain_attention(bn_device*, const bn_attn* a, uint32_t t0, uint32_t t1, uint32_t h0, uint32_t h1, void*) {
@@ -243,6 +261,8 @@ const Mutant kOpMutants[] = {{"dense_without_fma", BN_SET(dense, (shaped_dense<S
                              {"attention_next_page", BN_SET(attention, attention_next_page)},
                              {"attention_without_chunks", BN_SET(attention, plain_attention<exp1>)},
                              {"attention_libm_exp", BN_SET(attention, plain_attention<libm_exp>)},
+                             {"parts_merged_early", BN_SET(attention_parts, parts_merged_early)},
+                             {"merge_without_newest", BN_SET(merge_parts, merge_without_newest)},
                              {"glu_libm_exp", BN_SET(glu, glu_libm)},
                              {"glu_negative_zero", BN_SET(glu, glu_negative_zero)},
                              {"glu_subnormals_lost", BN_SET(glu, glu_subnormals_lost)},

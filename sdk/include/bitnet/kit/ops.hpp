@@ -116,48 +116,87 @@ BN_KIT_FN float kv_at(uint32_t dtype, const void* vector, uint64_t i) {
   return dtype == BN_DT_F16 ? f16_to_f32(static_cast<const uint16_t*>(vector)[i]) : static_cast<const float*>(vector)[i];
 }
 
-// One query head against positions [first, last] of its sequence; y: [head_dim]. See attention().
-static inline void attention_head(const bn_attn& a, const float* q, uint32_t kv_head, uint32_t first, uint32_t last, float* y) {
+// The visible positions of token t: [first, last]; and those of them in a page, counted from its start: [begin, end).
+struct Visible {
+  uint32_t first, last;
+};
+static inline Visible visible(const bn_attn& a, uint32_t t) {
+  const uint32_t last = a.pos0 + t;
+  return {a.window != 0 && last + 1 > a.window ? last + 1 - a.window : 0, last};
+}
+static inline uint32_t begin_in(const Visible& v, uint32_t page) {
+  return page * BN_KV_PAGE < v.first ? v.first - page * BN_KV_PAGE : 0;
+}
+static inline uint32_t end_in(const Visible& v, uint32_t page) {
+  return (page + 1) * BN_KV_PAGE <= v.last ? BN_KV_PAGE : v.last - page * BN_KV_PAGE + 1;
+}
+
+// The largest score and the sum of weights of one page, or of several that were merged.
+struct Softmax {
+  float top, total;
+};
+
+// Weights e[p] = EXP(score - top) of positions [begin, end) of a page for one query head.
+static inline Softmax page_weights(const bn_attn& a, const float* q, uint32_t kv_head, uint32_t page, uint32_t begin,
+                                   uint32_t end, float* e) {
   const uint64_t head = static_cast<uint64_t>(kv_head) * a.kv_stride_head;
-  float top = -__builtin_inff(), total = 0.0f;
+  float top = -__builtin_inff();
+  for (uint32_t p = begin; p < end; ++p) {
+    Sum16 dot;
+    for (uint32_t c = 0; c < a.head_dim; c += 256) {
+      float key[256];
+      const uint32_t n = a.head_dim - c < 256 ? a.head_dim - c : 256;
+      for (uint32_t d = 0; d < n; ++d) {
+        key[d] = kv_at(a.kv_dtype, a.k[page], head + static_cast<uint64_t>(p) * a.kv_stride_pos + c + d);
+      }
+      dot.add_chunk(q + c, key, n);
+    }
+    e[p] = dot.result() * a.scale;
+    top = e[p] > top ? e[p] : top;
+  }
+  float lane[16] = {};
+  for (uint32_t p = begin; p < end; ++p) {
+    e[p] = exp1(e[p] - top);
+    lane[p % 16] += e[p];
+  }
+  return {top, fold16(lane)};
+}
+
+// Element d of the sum of weights times values.
+static inline float page_value(const bn_attn& a, uint32_t kv_head, uint32_t page, uint32_t begin, uint32_t end, const float* e,
+                               uint32_t d) {
+  const uint64_t head = static_cast<uint64_t>(kv_head) * a.kv_stride_head;
+  float sum = 0.0f;
+  for (uint32_t p = begin; p < end; ++p) {
+    sum = fma(e[p], kv_at(a.kv_dtype, a.v[page], head + static_cast<uint64_t>(p) * a.kv_stride_pos + d), sum);
+  }
+  return sum;
+}
+
+// What the outputs so far and the sums of the next page are multiplied with, now that `page` is merged into `all`.
+struct MergeFactors {
+  float keep, add;
+};
+static inline MergeFactors merge_page(const Softmax& page, Softmax* all) {
+  const float top = page.top > all->top ? page.top : all->top;
+  const float keep = exp1(all->top - top), add = exp1(page.top - top);
+  *all = {top, fma(page.total, add, all->total * keep)};
+  return {keep, add};
+}
+
+// One query head against the visible positions of its sequence; y: [head_dim]. See attention().
+static inline void attention_head(const bn_attn& a, const float* q, uint32_t kv_head, const Visible& v, float* y) {
+  Softmax all = {-__builtin_inff(), 0.0f};
   for (uint32_t d = 0; d < a.head_dim; ++d) y[d] = 0.0f;
-  for (uint32_t page = first / BN_KV_PAGE; page <= last / BN_KV_PAGE; ++page) {
-    const uint32_t begin = page * BN_KV_PAGE < first ? first - page * BN_KV_PAGE : 0;
-    const uint32_t end = (page + 1) * BN_KV_PAGE <= last ? BN_KV_PAGE : last - page * BN_KV_PAGE + 1;
+  for (uint32_t page = v.first / BN_KV_PAGE; page <= v.last / BN_KV_PAGE; ++page) {
+    const uint32_t begin = begin_in(v, page), end = end_in(v, page);
     float e[BN_KV_PAGE];
-    float chunk_top = -__builtin_inff();
-    for (uint32_t p = begin; p < end; ++p) {
-      Sum16 dot;
-      for (uint32_t c = 0; c < a.head_dim; c += 256) {
-        float key[256];
-        const uint32_t n = a.head_dim - c < 256 ? a.head_dim - c : 256;
-        for (uint32_t d = 0; d < n; ++d) {
-          key[d] = kv_at(a.kv_dtype, a.k[page], head + static_cast<uint64_t>(p) * a.kv_stride_pos + c + d);
-        }
-        dot.add_chunk(q + c, key, n);
-      }
-      e[p] = dot.result() * a.scale;
-      chunk_top = e[p] > chunk_top ? e[p] : chunk_top;
-    }
-    float lane[16] = {};
-    for (uint32_t p = begin; p < end; ++p) {
-      e[p] = exp1(e[p] - chunk_top);
-      lane[p % 16] += e[p];
-    }
-    const float chunk_total = fold16(lane);
-    const float new_top = chunk_top > top ? chunk_top : top;
-    const float keep = exp1(top - new_top), add = exp1(chunk_top - new_top);
-    top = new_top;
-    total = fma(chunk_total, add, total * keep);
+    const MergeFactors m = merge_page(page_weights(a, q, kv_head, page, begin, end, e), &all);
     for (uint32_t d = 0; d < a.head_dim; ++d) {
-      float sum = 0.0f;
-      for (uint32_t p = begin; p < end; ++p) {
-        sum = fma(e[p], kv_at(a.kv_dtype, a.v[page], head + static_cast<uint64_t>(p) * a.kv_stride_pos + d), sum);
-      }
-      y[d] = fma(sum, add, y[d] * keep);
+      y[d] = fma(page_value(a, kv_head, page, begin, end, e, d), m.add, y[d] * m.keep);
     }
   }
-  const float inverse = 1.0f / total;
+  const float inverse = 1.0f / all.total;
   for (uint32_t d = 0; d < a.head_dim; ++d) y[d] = y[d] * inverse;
 }
 
@@ -166,12 +205,55 @@ static inline void attention_head(const bn_attn& a, const float* q, uint32_t kv_
 static inline void attention(const bn_attn& a, uint32_t tok0, uint32_t tok1, uint32_t head0, uint32_t head1) {
   const uint32_t group = a.n_heads / a.n_kv_heads;
   for (uint32_t t = tok0; t < tok1; ++t) {
-    const uint32_t last = a.pos0 + t;
-    const uint32_t first = a.window != 0 && last + 1 > a.window ? last + 1 - a.window : 0;
     for (uint32_t h = head0; h < head1; ++h) {
       const uint64_t offset = static_cast<uint64_t>(h) * a.head_dim;
-      attention_head(a, a.q + static_cast<uint64_t>(t) * a.q_stride + offset, h / group, first, last,
+      attention_head(a, a.q + static_cast<uint64_t>(t) * a.q_stride + offset, h / group, visible(a, t),
                      a.y + static_cast<uint64_t>(t) * a.y_stride + offset);
+    }
+  }
+}
+
+// Where the part of a page lies.
+static inline float* part_of(const bn_attn& a, const bn_attn_parts& parts, uint32_t t, uint32_t h, uint32_t page) {
+  return parts.part + ((static_cast<uint64_t>(t) * a.n_heads + h) * parts.n_pages + (page - parts.page0)) * parts.stride;
+}
+
+// attention_parts and merge_parts: attention in two steps, the pages of the first in any order.
+static inline void attention_parts(const bn_attn& a, const bn_attn_parts& parts, uint32_t tok0, uint32_t tok1, uint32_t head0,
+                                   uint32_t head1, uint32_t page0, uint32_t page1) {
+  const uint32_t group = a.n_heads / a.n_kv_heads;
+  for (uint32_t t = tok0; t < tok1; ++t) {
+    const Visible v = visible(a, t);
+    for (uint32_t h = head0; h < head1; ++h) {
+      const float* q = a.q + static_cast<uint64_t>(t) * a.q_stride + static_cast<uint64_t>(h) * a.head_dim;
+      for (uint32_t page = page0; page < page1; ++page) {
+        if (page < v.first / BN_KV_PAGE || page > v.last / BN_KV_PAGE) continue;
+        const uint32_t begin = begin_in(v, page), end = end_in(v, page);
+        float e[BN_KV_PAGE];
+        float* part = part_of(a, parts, t, h, page);
+        const Softmax s = page_weights(a, q, h / group, page, begin, end, e);
+        for (uint32_t d = 0; d < a.head_dim; ++d) part[d] = page_value(a, h / group, page, begin, end, e, d);
+        part[a.head_dim] = s.top;
+        part[a.head_dim + 1] = s.total;
+      }
+    }
+  }
+}
+static inline void merge_parts(const bn_attn& a, const bn_attn_parts& parts, uint32_t tok0, uint32_t tok1, uint32_t head0,
+                               uint32_t head1) {
+  for (uint32_t t = tok0; t < tok1; ++t) {
+    const Visible v = visible(a, t);
+    for (uint32_t h = head0; h < head1; ++h) {
+      float* y = a.y + static_cast<uint64_t>(t) * a.y_stride + static_cast<uint64_t>(h) * a.head_dim;
+      Softmax all = {-__builtin_inff(), 0.0f};
+      for (uint32_t d = 0; d < a.head_dim; ++d) y[d] = 0.0f;
+      for (uint32_t page = v.first / BN_KV_PAGE; page <= v.last / BN_KV_PAGE; ++page) {
+        const float* part = part_of(a, parts, t, h, page);
+        const MergeFactors m = merge_page({part[a.head_dim], part[a.head_dim + 1]}, &all);
+        for (uint32_t d = 0; d < a.head_dim; ++d) y[d] = fma(part[d], m.add, y[d] * m.keep);
+      }
+      const float inverse = 1.0f / all.total;
+      for (uint32_t d = 0; d < a.head_dim; ++d) y[d] = y[d] * inverse;
     }
   }
 }

@@ -47,6 +47,17 @@ static bn_status run_glu(bn_device*, const bn_glu* a, uint32_t tok0, uint32_t to
   return BN_OK;
 }
 
+static bn_status run_attention_parts(bn_device*, const bn_attn* a, const bn_attn_parts* parts, uint32_t tok0, uint32_t tok1,
+                                     uint32_t head0, uint32_t head1, uint32_t page0, uint32_t page1, void*) {
+  attention_parts(*a, *parts, tok0, tok1, head0, head1, page0, page1);
+  return BN_OK;
+}
+static bn_status run_merge_parts(bn_device*, const bn_attn* a, const bn_attn_parts* parts, uint32_t tok0, uint32_t tok1,
+                                 uint32_t head0, uint32_t head1, void*) {
+  merge_parts(*a, *parts, tok0, tok1, head0, head1);
+  return BN_OK;
+}
+
 static constexpr uint64_t kDenseDtypes = 1ull << BN_DT_F32 | 1ull << BN_DT_F16 | 1ull << BN_DT_BF16 | 1ull << BN_DT_I8_ROW |
                                          1ull << BN_DT_Q8_0 | 1ull << BN_DT_Q4_0 | 1ull << BN_DT_Q4_K | 1ull << BN_DT_Q5_K |
                                          1ull << BN_DT_Q6_K;
@@ -66,6 +77,8 @@ static constexpr bn_kernels_v1 kTable = {sizeof(bn_kernels_v1),
                                          run_norm,
                                          run_rope,
                                          run_attention,
-                                         run_glu};
+                                         run_glu,
+                                         run_attention_parts,
+                                         run_merge_parts};
 
 }  // namespace bn::kit::portable

@@ -187,7 +187,16 @@ static inline void score_positions(const bn_attn& a, const char* keys, const cha
   }
 }
 
-// Scores of one chunk to weights EXP(score - max), and the merge of its maximum and sum with the chunks before.
+// A page's largest score and sum of weights, merged with those of the pages before.
+static inline void merge_softmax(float top, float total, Query* query) {
+  const float new_top = top > query->top ? top : query->top;
+  query->keep = kit::exp1(query->top - new_top);
+  query->add = kit::exp1(top - new_top);
+  query->top = new_top;
+  query->total = fma(total, query->add, query->total * query->keep);
+}
+
+// Scores of one chunk to weights EXP(score - max), merged with the chunks before.
 template <class V>
 static inline void soften(Query* query) {
   float* e = query->e;
@@ -204,11 +213,7 @@ static inline void soften(Query* query) {
     V::store(e + p, u);
     lanes = V::add(lanes, u);
   }
-  const float new_top = chunk_top > query->top ? chunk_top : query->top;
-  query->keep = kit::exp1(query->top - new_top);
-  query->add = kit::exp1(chunk_top - new_top);
-  query->top = new_top;
-  query->total = fma(V::fold(lanes), query->add, query->total * query->keep);
+  merge_softmax(chunk_top, V::fold(lanes), query);
 }
 
 // ----------------------------------------------------------------------------------------------------- values
