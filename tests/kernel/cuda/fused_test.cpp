@@ -185,5 +185,25 @@ TEST(CudaFused, NormsOfTheirOwn) {
   for (const uint32_t processors : {1u, 2u, 5u}) run_own_norms({150, 88, 88}, 1400, {true, true}, processors);
 }
 
+// What a block keeps, by hand: 6912 codes, 54 planes of 256 bytes, (27*16 + 32) floats to measure, 16 sums, 16 bytes, 2*16*16
+// partial sums. With a norm before, x as 6912 floats; gate and up apart: codes, planes and sums twice.
+TEST(CudaFused, SharedMemoryOfABlock) {
+  FusedArgs a{};
+  a.n_parts = 1;
+  a.cols = 6912;
+  a.part[0].rows = a.part[1].rows = 2560;
+  const uint32_t usual = 6912 + 54 * 256 + 1856 + 64 + 16 + 2048;
+  EXPECT_EQ(fused_shape(a, DotPath::kBits, Epilogue::kAdd).shared_bytes, usual);
+  EXPECT_EQ(fused_shape(a, DotPath::kDot4, Epilogue::kAdd).shared_bytes, usual - 54 * 256);
+  const float gain = 1;
+  a.block_gain = &gain;
+  EXPECT_EQ(fused_shape(a, DotPath::kBits, Epilogue::kAdd).shared_bytes, usual + 4 * 6912);
+  a.n_parts = 2;
+  EXPECT_EQ(fused_shape(a, DotPath::kBits, Epilogue::kStore).shared_bytes, usual + 4 * 6912);
+  EXPECT_EQ(fused_shape(a, DotPath::kBits, Epilogue::kStore).grid_y, 2u);
+  EXPECT_EQ(fused_shape(a, DotPath::kBits, Epilogue::kGlu).shared_bytes, usual + 4 * 6912 + 6912 + 54 * 256 + 64);
+  EXPECT_EQ(fused_shape(a, DotPath::kBits, Epilogue::kGlu).grid_y, 1u);
+}
+
 }  // namespace
 }  // namespace bn_cuda
