@@ -14,7 +14,7 @@ struct ModelNumbers {
   bool relu2 = false;
 };
 
-// Packed weights, multiplier scales.
+// Packed weights, multiplier scales. The architecture is bitnet, llama, qwen3 or gemma3.
 nlohmann::json config_json(const HfConfig& config, const ModelNumbers& numbers);
 
 }  // namespace bitnet::checkpoint

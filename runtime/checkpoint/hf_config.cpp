@@ -259,6 +259,8 @@ HfConfig read_hf_config(const std::string& path, const std::string& name, gguf::
   if (const auto pooling = read_pooling(path, document)) {
     out.head = false;
     keys.add<uint32_t>(prefix + "pooling_type", *pooling);
+    // In GGUF files that say mean it is what converters write that found nothing.
+    if (*pooling == kPoolingMean) keys.add<bool>(prefix + "pooling_type_is_stated", true);
   }
   return out;
 }

@@ -15,7 +15,17 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr uint64_t kMaxBytes = uint64_t{1} << 20;
-constexpr uint32_t kMean = 1, kFirst = 2, kLast = 3;
+
+struct Mode {
+  const char* flag;
+  uint32_t pooling;  // 0: known by name only
+};
+constexpr Mode kModes[] = {{"pooling_mode_cls_token", kPoolingFirst},
+                           {"pooling_mode_mean_tokens", kPoolingMean},
+                           {"pooling_mode_max_tokens", 0},
+                           {"pooling_mode_mean_sqrt_len_tokens", 0},
+                           {"pooling_mode_weightedmean_tokens", 0},
+                           {"pooling_mode_lasttoken", kPoolingLast}};
 
 // A module's "type" is the path of a class; what counts is its name.
 std::string class_of(const json& module, const std::string& path) {
@@ -54,13 +64,12 @@ uint32_t pooling_of(const std::string& path) {
   std::optional<uint32_t> found;
   for (const auto& [name, value] : flags.items()) {
     if (!name.starts_with("pooling_mode_") || value != true) continue;
-    const uint32_t kind = name == "pooling_mode_mean_tokens" ? kMean
-                          : name == "pooling_mode_cls_token" ? kFirst
-                          : name == "pooling_mode_lasttoken" ? kLast
-                                                             : 0;
-    if (kind == 0) fail(ErrorKind::kInvalidModel, "{}: {} is not supported", printable(path), printable(name));
+    const auto mode = std::find_if(std::begin(kModes), std::end(kModes), [&](const Mode& m) { return name == m.flag; });
+    if (mode == std::end(kModes) || mode->pooling == 0) {
+      fail(ErrorKind::kInvalidModel, "{}: {} is not supported", printable(path), printable(name));
+    }
     if (found) fail(ErrorKind::kInvalidModel, "{}: several ways of pooling at once are not supported", printable(path));
-    found = kind;
+    found = mode->pooling;
   }
   if (!found) fail(ErrorKind::kInvalidModel, "{}: no pooling_mode_ is true", printable(path));
   return *found;
@@ -83,9 +92,24 @@ std::optional<uint32_t> read_pooling(const std::string& config_path, const json&
   if (fs::exists(modules, error)) {
     const std::string pooling = pooling_folder(modules);
     if (!pooling.empty()) return pooling_of((folder / pooling / "config.json").string());
-    return kLast;
+    return kPoolingLast;
   }
-  return is_bare_model(config) ? std::optional<uint32_t>(kLast) : std::nullopt;
+  return is_bare_model(config) ? std::optional<uint32_t>(kPoolingLast) : std::nullopt;
+}
+
+std::vector<std::pair<std::string, json>> pooling_files(uint32_t pooling, uint32_t width) {
+  json modules = json::array();
+  const char* const parts[][2] = {{"", "Transformer"}, {"1_Pooling", "Pooling"}, {"2_Normalize", "Normalize"}};
+  for (const auto& [path, name] : parts) {
+    const size_t at = modules.size();
+    modules.push_back({{"idx", at},
+                       {"name", std::to_string(at)},
+                       {"path", path},
+                       {"type", std::string("sentence_transformers.models.") + name}});
+  }
+  json flags = {{"word_embedding_dimension", width}, {"include_prompt", true}};
+  for (const Mode& mode : kModes) flags[mode.flag] = mode.pooling == pooling;
+  return {{"modules.json", modules}, {"1_Pooling/config.json", flags}};
 }
 
 }  // namespace bitnet::checkpoint

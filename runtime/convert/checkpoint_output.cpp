@@ -1,4 +1,4 @@
-// convert/checkpoint_output.cpp - the plan by names, the packing, the folder.
+// convert/checkpoint_output.cpp - the packing and the folder.
 #include "convert/checkpoint_output.h"
 
 #include <fcntl.h>
@@ -11,13 +11,13 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <system_error>
 
 #include "base/error.h"
-#include "checkpoint/config_json.h"
-#include "checkpoint/hf_names.h"
+#include "checkpoint/pooling_config.h"
 #include "checkpoint/safetensors.h"
+#include "convert/checkpoint_config.h"
+#include "convert/checkpoint_plan.h"
 #include "convert/tokenizer_output.h"
 #include "convert/weight_comparison.h"
 #include "gguf/float_formats.h"
@@ -27,54 +27,11 @@ namespace bitnet::convert {
 namespace {
 
 namespace fs = std::filesystem;
-using checkpoint::Place;
-using checkpoint::Role;
 using nlohmann::json;
 
 constexpr uint64_t kPieceBytes = 1 << 22;  // worked on before it is written
 
 std::string system_text() { return std::generic_category().message(errno); }
-
-[[noreturn]] void refuse(const std::string& what) {
-  fail(ErrorKind::kUsage, "this model cannot be written as a checkpoint: {}", what);
-}
-
-// What the reader of checkpoints would have to find to give this model back.
-checkpoint::HfConfig hf_config(const model::Config& config, const gguf::File& file) {
-  const bn_arch& a = config.arch;
-  const uint64_t known = BN_M_ATTN_SUB_NORM | BN_M_FFN_SUB_NORM | BN_M_TIED_HEAD;
-  const bool bitnet = config.architecture.starts_with("bitnet");
-  if (!bitnet && config.architecture != "llama") refuse(fmt::format("its architecture is {}", printable(config.architecture)));
-  if ((a.must & ~known) != 0) refuse("its graph has parts that configurations of bitnet and llama do not name");
-  if (a.rope_dim != a.head_dim) refuse(fmt::format("{} of {} dimensions are rotated", a.rope_dim, a.head_dim));
-  if (file.find_tensor("rope_freqs.weight") != nullptr) refuse("it has the tensor rope_freqs.weight");
-  checkpoint::HfConfig out;
-  out.architecture = config.architecture;
-  out.n_layers = a.n_layers;
-  out.n_embd = a.n_embd;
-  out.n_ff = a.n_ff;
-  out.n_heads = a.n_heads;
-  out.n_kv_heads = a.n_kv_heads;
-  out.head_dim = a.head_dim;
-  out.n_vocab = a.n_vocab;
-  out.tied = (a.must & BN_M_TIED_HEAD) != 0;
-  out.sub_norms = bitnet;
-  out.pairs = !bitnet;
-  return out;
-}
-
-// One tensor of the output.
-struct Planned {
-  std::string name;
-  const char* dtype = nullptr;
-  std::vector<uint64_t> shape;
-  uint64_t bytes = 0;
-  size_t source = 0;
-  Role role = Role::kGain;
-  bool pairs = false;
-  bool convert = false;                  // numbers written as f32
-  std::optional<float> only_scale = {};  // this is a weight_scale
-};
 
 class CheckpointWriter {
  public:
@@ -82,7 +39,8 @@ class CheckpointWriter {
       : source_(source),
         output_(output),
         model_config_(model::read_config(source.file())),
-        config_(hf_config(model_config_, source.file())),
+        made_of_(checkpoint_config(model_config_, source.file())),
+        config_(made_of_.config),
         partial_(output.path + ".partial") {}
 
   ~CheckpointWriter() {
@@ -91,7 +49,8 @@ class CheckpointWriter {
   }
 
   WrittenCheckpoint run() {
-    plan();
+    planned_ = plan_checkpoint(source_, config_);
+    for (const CheckpointTensor& p : planned_) total_ += p.bytes;
     std::error_code error;
     if (!fs::create_directory(partial_, error)) {
       fail(ErrorKind::kFailure, "{}: cannot make the folder: {}", printable(partial_),
@@ -101,6 +60,7 @@ class CheckpointWriter {
     write_config();
     WrittenCheckpoint written;
     written.bytes = write_weights();
+    compare_config();
     written.without_tokenizer = write_tokenizer(source_, partial_);
     if (output_.verify) verify();
     publish();
@@ -108,92 +68,32 @@ class CheckpointWriter {
   }
 
  private:
-  void plan() {
-    std::set<std::string> used;
-    for (const Place& place : checkpoint::places(config_)) {
-      const gguf::TensorInfo* tensor = source_.file().find_tensor(place.name);
-      if (tensor == nullptr) fail(ErrorKind::kInvalidModel, "tensor {} is missing", place.name);
-      const size_t at = static_cast<size_t>(tensor - source_.tensors().data());
-      used.insert({place.name, scale_name(place.name)});
-      if (tensor->columns() != place.cols || tensor->rows() != place.rows) {
-        fail(ErrorKind::kInvalidModel, "tensor {} is {{{}, {}}}, expected {{{}, {}}}", place.name, tensor->columns(),
-             tensor->rows(), place.cols, place.rows);
-      }
-      if (place.role == Role::kMatrix) {
-        plan_matrix(place, at);
-      } else {
-        plan_numbers(place, at);
-      }
-    }
-    for (const gguf::TensorInfo& tensor : source_.tensors()) {
-      if (!used.contains(tensor.name)) refuse(fmt::format("tensor {} has no place in one", printable(tensor.name)));
-    }
-    for (const Planned& p : planned_) total_ += p.bytes;
+  void write_json(const std::string& name, const json& content) const {
+    const fs::path path = fs::path(partial_) / name;
+    std::error_code error;
+    fs::create_directories(path.parent_path(), error);
+    std::ofstream out(path);
+    out << content.dump(2) << "\n";
+    if (!out.flush()) fail(ErrorKind::kFailure, "{}: cannot be written", printable(path.string()));
   }
 
-  void plan_matrix(const Place& place, size_t at) {
-    if (!Source::is_ternary(source_.tensor(at))) refuse(fmt::format("{} is not ternary", place.name));
-    const uint64_t quarter = (place.rows + 3) / 4;
-    planned_.push_back(
-        {place.candidates[0], "U8", {quarter, place.cols}, quarter * place.cols, at, Role::kMatrix, place.pairs});
-    Planned scale{place.candidates[0] + "_scale", "F32", {1}, 4, at};
-    scale.only_scale = one_scale(at);
-    planned_.push_back(std::move(scale));
+  void write_config() const {
+    write_json("config.json", checkpoint::config_json(config_, made_of_.numbers));
+    if (!made_of_.pooling) return;
+    for (const auto& [name, content] : checkpoint::pooling_files(*made_of_.pooling, config_.n_embd)) write_json(name, content);
   }
 
-  void plan_numbers(const Place& place, size_t at) {
-    const gguf::TypeInfo& type = *source_.tensor(at).type;
-    Planned p{place.candidates[0], type.name, {place.rows, place.cols}, source_.tensor(at).bytes, at, place.role};
-    if (place.role == Role::kGain) p.shape = {place.cols};
-    if (type.type != gguf::Type::kF32 && type.type != gguf::Type::kF16 && type.type != gguf::Type::kBF16) {
-      p.convert = true;
-      p.dtype = "F32";
-      p.bytes = place.rows * place.cols * 4;
-    }
-    planned_.push_back(std::move(p));
-  }
-
-  // The scale that all rows with a weight other than 0 share, times the tensor .scale.
-  float one_scale(size_t at) const {
-    const gguf::TensorInfo& tensor = source_.tensor(at);
-    std::vector<float> scales(tensor.rows());
-    source_.read_scales(at, 0, tensor.rows(), scales.data());
-    std::vector<int8_t> trits(tensor.columns());
-    float common = 0;
-    for (uint64_t row = 0; row < tensor.rows(); ++row) {
-      if (scales[row] == common || scales[row] == 0) continue;
-      source_.read_trits(at, row, row + 1, trits.data());
-      if (std::all_of(trits.begin(), trits.end(), [](int8_t t) { return t == 0; })) continue;
-      if (common != 0) {
-        refuse(fmt::format("{} has several scales ({} and {} in row {})", printable(tensor.name), common, scales[row], row));
-      }
-      common = scales[row];
-    }
-    float factor = 1;
-    if (const gguf::TensorInfo* beside = source_.file().find_tensor(scale_name(tensor.name))) {
-      gguf::dequantize_rows(*beside, 0, 1, &factor);
-    }
-    const float scale = common == 0 ? 1.0f : common * factor;
-    if (!(scale > 0)) refuse(fmt::format("{} has the scale {}", printable(tensor.name), scale));
-    return scale;
-  }
-
-  void write_config() {
-    checkpoint::ModelNumbers numbers;
-    numbers.context_length = model_config_.arch.n_ctx_max;
-    numbers.norm_eps = model_config_.arch.norm_eps;
-    numbers.rope_base = model_config_.arch.rope_base;
-    numbers.rope_scale = model_config_.rope_scale;
-    numbers.relu2 = model_config_.arch.act == BN_ACT_RELU2;
-    std::ofstream out(fs::path(partial_) / "config.json");
-    out << checkpoint::config_json(config_, numbers).dump(2) << "\n";
-    if (!out.flush()) fail(ErrorKind::kFailure, "{}/config.json: cannot be written", printable(partial_));
+  // The folder is read as any other, and has to be the model that it was.
+  void compare_config() const {
+    const Source written(partial_);
+    const std::string difference = config_difference(model_config_, model::read_config(written.file()));
+    if (!difference.empty()) refuse_checkpoint(difference);
   }
 
   std::string header() const {
     json entries = {{"__metadata__", {{"format", "pt"}}}};
     uint64_t at = 0;
-    for (const Planned& p : planned_) {
+    for (const CheckpointTensor& p : planned_) {
       entries[p.name] = {{"dtype", p.dtype}, {"shape", p.shape}, {"data_offsets", {at, at + p.bytes}}};
       at += p.bytes;
     }
@@ -214,7 +114,7 @@ class CheckpointWriter {
     const uint64_t length = text.size();
     put(&length, sizeof length);
     put(text.data(), text.size());
-    for (const Planned& p : planned_) write(p);
+    for (const CheckpointTensor& p : planned_) write(p);
     if (::fsync(file_) != 0) fail(ErrorKind::kFailure, "{}: cannot be written: {}", printable(path), system_text());
     return 8 + length + total_;
   }
@@ -236,9 +136,9 @@ class CheckpointWriter {
     if (output_.on_progress) output_.on_progress("write", done_, total_);
   }
 
-  void write(const Planned& p) {
+  void write(const CheckpointTensor& p) {
     if (p.only_scale) return put_data(&*p.only_scale, sizeof(float));
-    if (p.role == Role::kMatrix) {
+    if (p.role == checkpoint::Role::kMatrix) {
       write_matrix(p);
     } else if (p.convert) {
       write_numbers(p);
@@ -248,7 +148,7 @@ class CheckpointWriter {
     source_.release(p.source);
   }
 
-  void copy(const Planned& p) {
+  void copy(const CheckpointTensor& p) {
     std::vector<uint8_t> piece(std::min(kPieceBytes, p.bytes));
     for (uint64_t at = 0; at < p.bytes; at += piece.size()) {
       const uint64_t n = std::min<uint64_t>(piece.size(), p.bytes - at);
@@ -257,23 +157,24 @@ class CheckpointWriter {
     }
   }
 
-  void write_numbers(const Planned& p) {
+  void write_numbers(const CheckpointTensor& p) {
     const gguf::TensorInfo& tensor = source_.tensor(p.source);
-    std::vector<float> row(tensor.columns());
+    std::vector<float> row(tensor.columns()), out(row.size());
     for (uint64_t r = 0; r < tensor.rows(); ++r) {
       gguf::dequantize_rows(tensor, r, r + 1, row.data());
-      put_data(row.data(), row.size() * sizeof(float));
+      for (uint64_t i = 0; i < row.size(); ++i) out[i] = row[source_row(p, i)] - (p.less_one ? 1.0f : 0.0f);
+      put_data(out.data(), out.size() * sizeof(float));
     }
   }
 
-  // The row of the source that stands in a row of the checkpoint.
-  uint64_t source_row(const Planned& p, uint64_t row) const {
+  // The row of the source, or the number of its bias, that stands in a row of the checkpoint.
+  uint64_t source_row(const CheckpointTensor& p, uint64_t row) const {
     if (!p.pairs) return row;
     const uint64_t d = config_.head_dim, at = row % d;
     return row - at + 2 * (at % (d / 2)) + at / (d / 2);
   }
 
-  void write_matrix(const Planned& p) {
+  void write_matrix(const CheckpointTensor& p) {
     const gguf::TensorInfo& tensor = source_.tensor(p.source);
     const uint64_t columns = tensor.columns(), quarter = p.shape[0], step = std::max<uint64_t>(1, kPieceBytes / columns);
     std::vector<uint8_t> piece(std::min(step, quarter) * columns);
@@ -317,10 +218,11 @@ class CheckpointWriter {
   const Source& source_;
   const OutputSettings& output_;
   model::Config model_config_;
-  checkpoint::HfConfig config_;
+  CheckpointConfig made_of_;
+  const checkpoint::HfConfig& config_;
   std::string partial_;  // folder; empty when it has its name
   bool made_ = false;
-  std::vector<Planned> planned_;
+  std::vector<CheckpointTensor> planned_;
   uint64_t total_ = 0, done_ = 0;  // bytes of weights
   int file_ = -1;
 };

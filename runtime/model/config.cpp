@@ -147,8 +147,8 @@ class Keys {
 };
 
 // The embedding models are causal and their last token speaks for the text. Their converter writes MEAN when it finds nothing,
-// so that MEAN in a GGUF file says nothing; a checkpoint's comes from the model's makers. A file that says how to pool and has
-// no head of its own is not for generating.
+// so that MEAN in a GGUF file says nothing, unless a second key has it from the model's makers (checkpoint/hf_config). A file
+// that says how to pool and has no head of its own is not for generating.
 void read_pooling(const gguf::File& file, const Keys& keys, Config& config) {
   constexpr uint32_t kMean = 1, kMostKinds = 4;  // none, mean, first token, last token, rank
   if (file.find(keys.key("pooling_type")) == nullptr || file.find_tensor("output.weight") != nullptr) return;
@@ -157,7 +157,7 @@ void read_pooling(const gguf::File& file, const Keys& keys, Config& config) {
     refuse(file, fmt::format("{} is {}: models that rank texts are not supported", keys.key("pooling_type"), kind));
   }
   static constexpr uint32_t kPooling[] = {BN_POOL_NONE, BN_POOL_MEAN, BN_POOL_FIRST, BN_POOL_LAST};
-  const bool said_by_converter = kind == kMean && file.version() != 0;
+  const bool said_by_converter = kind == kMean && !file.find_bool(keys.key("pooling_type_is_stated")).value_or(false);
   config.arch.must |= BN_M_NO_HEAD;
   choose_pooling(config, said_by_converter ? uint32_t{BN_POOL_LAST} : kPooling[kind], true);
   if (said_by_converter) {

@@ -23,8 +23,14 @@ class CharacterBpe final : public TextEncoder {
 
   void encode(std::string_view text, TextPosition position, size_t max_tokens, std::vector<int32_t>& out) const override;
 
+  // Scores, one per token, by which SentencePieceBpe gives the tokens of this encoder for every text.
+  // Errors  Error{kUsage} naming a token for which there are none.
+  std::vector<float> scores() const;
+
  private:
   struct Workspace;
+  uint32_t merge_piece(std::string_view piece, Workspace& work) const;
+  size_t length_as_pieces(std::string_view text, Workspace& work, uint32_t& last_rank) const;
   size_t piece_length(std::string_view text) const;
   void encode_piece(std::string_view piece, Workspace& work, std::vector<int32_t>& out) const;
 

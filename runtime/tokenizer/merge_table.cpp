@@ -91,7 +91,7 @@ void MergeTable::insert(const MergeRule& rule) {
   if (slot.rank == UINT32_MAX) slot = rule;
 }
 
-void MergeTable::apply(std::vector<MergeSymbol>& symbols, std::vector<uint64_t>& candidates) const {
+uint32_t MergeTable::apply(std::vector<MergeSymbol>& symbols, std::vector<uint64_t>& candidates) const {
   const auto at = [&](int32_t i) -> MergeSymbol& { return symbols[static_cast<size_t>(i)]; };
   // The rule for symbol i and the one behind it; rank UINT32_MAX when they are not to be joined.
   const auto rule_at = [&](int32_t i) -> const MergeRule& { return find(at(i).id, at(i).next < 0 ? -1 : at(at(i).next).id); };
@@ -110,6 +110,7 @@ void MergeTable::apply(std::vector<MergeSymbol>& symbols, std::vector<uint64_t>&
     }
   };
 
+  uint32_t last = UINT32_MAX;
   while (!candidates.empty()) {
     std::pop_heap(candidates.begin(), candidates.end(), later);
     const uint64_t best = candidates.back();
@@ -117,6 +118,7 @@ void MergeTable::apply(std::vector<MergeSymbol>& symbols, std::vector<uint64_t>&
     const auto left = static_cast<int32_t>(best & 0xFFFFFFFFu);
     const MergeRule& rule = rule_at(left);
     if (rule.rank != best >> 32) continue;  // one of the two has been joined with something else since
+    last = rule.rank;
     const int32_t right = at(left).next;
     at(left).id = rule.result;
     at(left).next = at(right).next;
@@ -127,6 +129,7 @@ void MergeTable::apply(std::vector<MergeSymbol>& symbols, std::vector<uint64_t>&
     }
     if (at(left).prev >= 0) add(at(left).prev);
   }
+  return last;
 }
 
 }  // namespace bitnet

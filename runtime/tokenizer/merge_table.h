@@ -34,8 +34,9 @@ class MergeTable {
   const MergeRule& find(int32_t left, int32_t right) const;
 
   // Joins symbols until no rule applies; the first one stays the first. Symbols have n <= 2^31 - 1 elements. The candidates are
-  // working memory, which callers keep to spare allocations. O(n log n).
-  void apply(std::vector<MergeSymbol>& symbols, std::vector<uint64_t>& candidates) const;
+  // working memory, which callers keep to spare allocations. O(n log n). Returns the rank of the last rule that was applied,
+  // UINT32_MAX when there was none.
+  uint32_t apply(std::vector<MergeSymbol>& symbols, std::vector<uint64_t>& candidates) const;
 
  private:
   size_t slot_of(int32_t left, int32_t right) const;

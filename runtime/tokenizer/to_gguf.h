@@ -8,8 +8,9 @@
 
 namespace bitnet {
 
-// Errors  Error{kUsage} for what the keys have no words for: merging over characters (tokenizer.json of Llama 2 or Gemma), and
-//         pieces that are split at spaces.
+// Rules that merge characters (tokenizer.json of Llama 2 or Gemma) become scores that give the same tokens.
+// Errors  Error{kUsage} for what the keys have no words for: rules for which there are no such scores, and spaces put elsewhere
+//         than they say.
 gguf::KeyValues to_keys(const TokenizerData& data);
 
 // Of a tokenizer.json or tokenizer.model and the files beside it; model: gives roles that they do not name, may be null.

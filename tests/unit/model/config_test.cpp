@@ -134,6 +134,12 @@ TEST(Config, EmbeddingModels) {
   EXPECT_EQ(mean.arch.must, uint64_t{BN_M_QK_NORM | BN_M_IN_NORMS | BN_M_NO_HEAD | BN_M_L2_POOLED});
   EXPECT_EQ(mean.arch.pooling, uint32_t{BN_POOL_LAST}) << "MEAN is what converters write that find nothing";
   expect_in(mean.pooling_note, "the file says mean");
+  const Config stated = config_of({.architecture = "qwen3", .more = [](gguf::Writer& w) {
+                                     w.add_key<uint32_t>("qwen3.pooling_type", 1);
+                                     w.add_key<bool>("qwen3.pooling_type_is_stated", true);
+                                   }});
+  EXPECT_EQ(stated.arch.pooling, uint32_t{BN_POOL_MEAN}) << "written from a checkpoint whose makers say so";
+  EXPECT_EQ(stated.pooling_note, "");
   EXPECT_EQ(config_of({.architecture = "qwen3", .more = pooled(3)}).pooling_note, "");
   EXPECT_EQ(config_of({.architecture = "qwen3", .more = pooled(2)}).pooling_note, "");
   EXPECT_TRUE(mean.warnings.empty()) << "that is so in every published file";
