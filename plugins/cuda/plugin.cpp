@@ -85,8 +85,8 @@ bn_status open(const bn_host* host, const char* id, const char* options_json, bn
 
 void close(bn_device* device) { delete device; }
 
-const void* get_interface(bn_device*, const char* id) {
-  return std::strcmp(id, BN_ENGINE_ID) == 0 ? bn_cuda::engine_table() : nullptr;
+const void* get_interface(bn_device* device, const char* id) {
+  return std::strcmp(id, BN_ENGINE_ID) == 0 ? bn_cuda::engine_table(*device) : nullptr;
 }
 
 constexpr bn_plugin kPlugin = {sizeof(bn_plugin), BN_ABI_MINOR, BN_CUDA_ID, "0.1.0",      "bitnet-run", 0,

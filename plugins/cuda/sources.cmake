@@ -2,6 +2,7 @@
 set(cuda_kernels
   device/add.cu
   device/attention_decode.cu
+  device/attention_free.cu
   device/attention_prompt.cu
   device/draw.cu
   device/embed.cu

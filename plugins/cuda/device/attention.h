@@ -35,6 +35,12 @@ struct FusedAttentionArgs {
   AttentionArgs attention;
 };
 const Kernel& fused_attention_kernel(uint32_t kv_dtype);
+// The same with sums in another order, for fast numerics: not the bits of the kit, but near. n_splits by
+// attention_free_splits(); shapes, workspace and counters as for the two above.
+const Kernel& attention_free_kernel(uint32_t kv_dtype);
+const Kernel& fused_attention_free_kernel(uint32_t kv_dtype);
+uint32_t attention_free_splits(uint32_t n_heads, uint32_t n_kv_heads, uint32_t n_ctx, uint32_t n_sms);
+constexpr uint32_t kFreeShares = 64;  // at most
 uint64_t attention_partial_floats(uint32_t n_tokens, uint32_t n_heads, uint32_t head_dim, uint32_t n_ctx);
 // A prompt: blocks of queries against blocks of keys in shared memory. q_stride and y_stride: multiples of 4; q, y 16-byte
 // aligned.

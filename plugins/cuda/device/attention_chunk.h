@@ -150,13 +150,13 @@ BN_DEVICE void chunk_scores(const ChunkMemory<E>& m, const E* piece, uint32_t ro
 }
 
 // Scores of one head to weights exp1(score - top), by one warp. e: [kChunk]; visible are [begin, end); the others become +0,
-// which adds nothing to a sum that began with +0. All lanes get the result.
+// which adds nothing to a sum that began with +0. All lanes get the result. top is at least `least`.
 struct TopTotal {
   float top, total;
 };
-BN_DEVICE TopTotal row_weights(float* e, uint32_t begin, uint32_t end) {
+BN_DEVICE TopTotal row_weights(float* e, uint32_t begin, uint32_t end, float least = -__builtin_inff()) {
   const uint32_t lane = lane_index();
-  float score[4], top = -__builtin_inff();
+  float score[4], top = least;
   BN_UNROLL
   for (uint32_t i = 0; i < 4; ++i) {
     const uint32_t p = lane + 32 * i;

@@ -1,6 +1,6 @@
 // device/attention_decode.cu - attention of few tokens: the cache is read once per KV head, by as many blocks as fill the GPU.
 #include "attention_merge.h"
-#include "rotate_head.h"
+#include "attention_queries.h"
 
 namespace bn_cuda {
 namespace {
@@ -9,8 +9,6 @@ namespace {
 struct Part {
   uint32_t kv_head, head, n_heads, first, step, n_parts;  // n_parts: blocks that share these heads
 };
-
-BN_BOTH uint32_t subgroups(uint32_t group) { return (group + kChunkHeads - 1) / kChunkHeads; }
 
 // False: nothing to do for this block.
 BN_DEVICE bool part_of_block(const AttentionArgs& a, uint32_t n_chunks, Part* part) {
@@ -144,51 +142,6 @@ BN_DEVICE void attend(const AttentionArgs& a, const Pieces<E>& pieces, const Par
   }
 }
 
-// True in all threads of the block that arrives last; the counter is then zero again.
-BN_DEVICE bool is_last(uint32_t* arrived, uint32_t n_parts, uint32_t* flag) {
-  fence_device();
-  sync_block();
-  if (thread_index() == 0) {
-    *flag = atomic_add(arrived, 1u) == n_parts - 1 ? 1 : 0;
-    if (*flag != 0) *arrived = 0;
-  }
-  sync_block();
-  if (*flag == 0) return false;
-  fence_device();
-  return true;
-}
-
-// The q of the part to shared memory, as they are.
-template <class E>
-BN_DEVICE void take_queries(const AttentionArgs& a, const Pieces<E>& p) {
-  const float* q = a.q + uint64_t{block_y()} * a.q_stride + uint64_t{p.part.head} * a.head_dim;
-  for (uint32_t i = thread_index(); i < p.part.n_heads * a.head_dim; i += kChunkThreads) p.m.q[i] = q[i];
-}
-
-// The q of the part to shared memory, rotated; where the part has the newest chunk also key and value of the newest position,
-// which the block with the first heads of the KV head stores in the cache.
-template <class E>
-BN_DEVICE void make_queries(const RopeArgs& r, const Pieces<E>& p, bool stores) {
-  const uint32_t warp = warp_index(), position = p.visible.last;
-  if (warp < p.part.n_heads) {
-    float* to = p.m.q + warp * r.head_dim;
-    rotate_head(r, r.qkv + (p.part.head + warp) * r.head_dim, r.q_norm, position, [&](uint32_t d, float x) { to[d] = x; });
-  } else if (p.missing != ~0u && warp >= kChunkHeads && warp < kChunkHeads + 2) {
-    const bool values = warp == kChunkHeads + 1;
-    const float* x = r.qkv + (r.n_heads + (values ? r.n_kv_heads : 0) + p.part.kv_head) * r.head_dim;
-    E* row = static_cast<E*>(values ? r.v : r.k) + p.part.kv_head * r.kv_stride_head + uint64_t{position} * r.head_dim;
-    const auto put = [&](uint32_t d, float value) {
-      store_element(p.m.newest + (values ? r.head_dim : 0) + d, value);
-      if (stores) store_element(row + d, value);
-    };
-    if (values) {
-      for (uint32_t d = lane_index(); d < r.head_dim; d += 32) put(d, x[d]);
-    } else {
-      rotate_head(r, x, r.k_norm, position, put);
-    }
-  }
-}
-
 // rope: null when q, k and v are rotated and in the cache.
 template <class E>
 BN_DEVICE void decode(const AttentionArgs& a, const RopeArgs* rope) {
@@ -216,10 +169,11 @@ BN_DEVICE void decode(const AttentionArgs& a, const RopeArgs* rope) {
                          rope != nullptr && has_newest ? visible.last : ~0u};
   pieces.begin(0);
   pieces.begin(1);
+  const Heads heads{part.kv_head, part.head, part.n_heads};
   if (rope == nullptr) {
-    take_queries(a, pieces);
+    take_queries(a, pieces.m, heads);
   } else {
-    make_queries(*rope, pieces, part.head % (a.n_heads / a.n_kv_heads) == 0);
+    make_queries(*rope, pieces.m, heads, visible.last, has_newest, part.head % (a.n_heads / a.n_kv_heads) == 0);
     sync_block();
   }
 
@@ -280,7 +234,8 @@ uint32_t attention_decode_splits(uint32_t n_heads, uint32_t n_kv_heads, uint32_t
 }
 
 uint64_t attention_partial_floats(uint32_t n_tokens, uint32_t n_heads, uint32_t head_dim, uint32_t n_ctx) {
-  return uint64_t{n_tokens} * n_heads * ((n_ctx + kChunk - 1) / kChunk) * (head_dim + 2);
+  const uint32_t chunks = (n_ctx + kChunk - 1) / kChunk, slots = chunks < kFreeShares ? kFreeShares : chunks;
+  return uint64_t{n_tokens} * n_heads * slots * (head_dim + 2);
 }
 
 }  // namespace bn_cuda

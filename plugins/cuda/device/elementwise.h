@@ -35,6 +35,7 @@ struct NormArgs {
   int32_t* sum;       // [vectors]
   uint32_t n, x_stride, y_stride, q_stride;
   float eps;
+  bool free_order = false;  // of the sum of squares
 };
 const Kernel& norm_kernel();
 Shape norm_shape(uint32_t n_vectors, uint32_t n);

@@ -68,7 +68,7 @@ BN_DEVICE void take_input(const FusedArgs& a, uint32_t first, bool two_vectors, 
     const FusedPart& m = a.part[first + (turn == kOtherCodes ? 1 : 0)];
     const float* gain = turn == kResidual ? a.branch_gain : turn == kBlockNorm ? a.block_gain : m.gain;
     const float eps = turn < kCodes ? a.norm_eps : m.eps;
-    const VectorNumbers numbers = measure_vector(from, gain, cols, eps, scratch);
+    const VectorNumbers numbers = measure_vector(from, gain, cols, eps, a.free_order, scratch);
     if (turn < kCodes) {
       const bool copies = turn == kResidual && block_x() == 0 && block_y() == 0;
       store_norm(from, gain, cols, numbers.r, turn == kResidual ? a.x : nullptr, own, copies ? a.x_next : nullptr);

@@ -57,8 +57,9 @@ Shape screen_build_shape(const ScreenBuildArgs& a);
 // heads of many megabytes.
 bool can_screen(uint32_t dtype, uint32_t n_vocab, uint32_t n_embd, uint32_t k);
 
-// The exact best k of one token. The chain of screen_steps(): two digits of x; bounds of every logit (screen_bound.h); a
-// threshold that k logits reach; exact logits of the rows whose upper bound reaches it; sorted.
+// The exact best k of one token; with `estimates` the best k by what the copy says of each logit. The chain of screen_steps():
+// two digits of x; bounds of every logit (screen_bound.h); a threshold that k logits reach; exact logits of the rows whose
+// upper bound reaches it; sorted.
 struct ScreenVector;
 struct ScreenArgs {
   HeadArgs head;  // n_tokens 1; logits unused; not_finite as there, of the rows computed: no other can be infinite
@@ -68,6 +69,7 @@ struct ScreenArgs {
   uint32_t* overflow;  // set to 1, else not touched: more than kMaxCandidates rows could be among the best, or x is zero, tiny,
                        // huge or not finite. Then the list holds nothing: all logits are needed.
   uint32_t k;
+  bool estimates;  // logits of the copy are taken as they are, not computed again (rows without a bound are)
   // Workspace, given by screen_layout().
   ScreenVector* vector;
   float* x;                // [n_embd] and zeros up to a multiple of 256

@@ -53,6 +53,7 @@ struct FusedArgs {
   const float *branch, *branch_gain;  // x is a.x + RMSNorm(branch)*branch_gain,
   float* x_next;                      // and is stored here, which is neither of the two
   const float* block_gain;            // x becomes RMSNorm(x)*block_gain
+  bool free_order;                    // of all sums of squares: not the bits of the kit, but near
 };
 const Kernel& fused_kernel(DotPath path, Epilogue epilogue);
 Shape fused_shape(const FusedArgs& a, DotPath path, Epilogue epilogue, uint32_t n_processors = 132);

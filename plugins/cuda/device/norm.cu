@@ -13,7 +13,7 @@ BN_GLOBAL void norm(NormArgs a) {
   const uint32_t vector = block_x();
   const float* x = a.x + uint64_t{vector} * a.x_stride;
   float* scratch = shared_memory<float>();
-  const VectorNumbers numbers = measure_vector(x, a.gain, a.n, a.eps, scratch);
+  const VectorNumbers numbers = measure_vector(x, a.gain, a.n, a.eps, a.free_order, scratch);
   if (a.q != nullptr) {
     int32_t* sums = reinterpret_cast<int32_t*>(scratch) + measure_bytes(a.n) / 4;
     int8_t* q = a.q + uint64_t{vector} * a.q_stride;

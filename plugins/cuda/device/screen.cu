@@ -40,7 +40,7 @@ BN_DEVICE uint32_t threshold(const ScreenArgs& a) { return a.k == 1 ? a.vector->
 // One candidate. A logit above its bound means that copy or table were damaged: then the list is not used.
 template <class Lanes>
 BN_DEVICE void take_candidate(const ScreenArgs& a, uint32_t r, uint32_t slot) {
-  const float z = exact_logit<Lanes>(a, r);
+  const float z = a.estimates && is_bounded(a.upper[r]) ? a.upper[r] : exact_logit<Lanes>(a, r);
   if (lane_index() != 0) return;
   a.candidate[slot] = static_cast<int32_t>(r);
   a.candidate_logit[slot] = z;

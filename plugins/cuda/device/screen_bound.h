@@ -55,16 +55,24 @@ BN_BOTH float float_above(double x) {  // x >= 0
   return static_cast<double>(f) < x ? bn::kit::float_of(bn::kit::bits_of(f) + 1) : f;
 }
 
+// The estimate Z.
+BN_BOTH double logit_estimate(int64_t dot, float scale, const ScreenVector& v) {
+  return static_cast<double>(scale) * v.scale * static_cast<double>(dot);
+}
+
 struct LogitRange {
   float lower, upper;
 };
 BN_BOTH LogitRange logit_range(int64_t dot, float scale, float error, float norm, const ScreenVector& v) {
   constexpr float kInfinity = __builtin_huge_valf();
   if (!(static_cast<double>(norm) * v.norm < 1e37) || error == kInfinity) return {-kInfinity, kInfinity};
-  const double z = static_cast<double>(scale) * v.scale * static_cast<double>(dot);
+  const double z = logit_estimate(dot, scale, v);
   const double b = static_cast<double>(error) * v.norm + static_cast<double>(norm) * v.share + v.least;
   const double enlarged = b * (1 + 0x1p-40);
   return {static_cast<float>(z - enlarged), static_cast<float>(z + enlarged)};
 }
+
+// Whether an upper bound is one: else nothing is known of the row, and its logit has to be computed.
+BN_BOTH bool is_bounded(float upper) { return upper != __builtin_huge_valf(); }
 
 }  // namespace bn_cuda

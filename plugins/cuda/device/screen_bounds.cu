@@ -133,7 +133,10 @@ BN_GLOBAL void screen_bounds(ScreenArgs a) {
   float lower = -__builtin_huge_valf();
   if (r < a.head.n_vocab) {
     const int64_t dot = static_cast<int64_t>(high) * 256 + low;
-    const LogitRange range = logit_range(dot, a.screen.scale[r], a.screen.error[r], a.screen.norm[r], *a.vector);
+    LogitRange range = logit_range(dot, a.screen.scale[r], a.screen.error[r], a.screen.norm[r], *a.vector);
+    if (a.estimates && is_bounded(range.upper)) {
+      range.lower = range.upper = static_cast<float>(logit_estimate(dot, a.screen.scale[r], *a.vector));
+    }
     a.upper[r] = range.upper;
     lower = range.lower;
   }

@@ -18,7 +18,8 @@ void Head::hidden(uint32_t first, uint32_t n) const {
                       b.x_stride,
                       D,
                       0,
-                      m_.arch.norm_eps};
+                      m_.arch.norm_eps,
+                      m_.options().fast};
   launch(norm_kernel(), norm_shape(n, D), args);
 }
 
@@ -59,6 +60,7 @@ bool Head::best(uint32_t k) const {
   args.top_id = b.top_id, args.top_logit = b.top_logit;
   args.overflow = m_.overflow();
   args.k = k;
+  args.estimates = m_.options().fast;
   screen_layout(&args, m_.screen_work());
   TopArgs groups{};
   ScreenStep steps[kScreenSteps];

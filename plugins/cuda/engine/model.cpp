@@ -128,12 +128,12 @@ bn_status Model::load(const Surroundings& s, const bn_model_desc* desc, const bn
   s.stream.fill(m->workspace_.not_finite, 0, 4ull * kLogitRows);
   if (m->screened()) m->build_screen();
   const DotPath path = s.options.path ? *s.options.path : m->choose_path();
-  m->step_ = std::make_unique<Step>(m->arch, m->n_ctx, m->kv_dtype, m->weights_, m->workspace_, path, s.stream.gpu().facts(),
-                                    s.stream);
+  m->step_ = std::make_unique<Step>(m->arch, m->n_ctx, m->kv_dtype, m->weights_, m->workspace_, path, s.options.fast,
+                                    s.stream.gpu().facts(), s.stream);
   if (const bn_status stop = s.stream.wait(s.stream.record(), &watch, error); stop != BN_OK) return stop;
-  m->log("%s: %.0f MB of weights, %.0f MB of workspace for %u tokens at once, head %s, one token by %s",
+  m->log("%s: %.0f MB of weights, %.0f MB of workspace for %u tokens at once, head %s, one token by %s%s",
          s.stream.gpu().facts().name.c_str(), megabytes(m->weight_block_.bytes()), megabytes(m->workspace_block_.bytes()),
-         m->workspace_.n_batch, m->screened() ? "screened" : "whole", name_of(path));
+         m->workspace_.n_batch, m->screened() ? "screened" : "whole", name_of(path), s.options.fast ? ", fast numerics" : "");
   const float speed = decode_speed(reads_of_step(*desc, *plan), m->arch.n_layers, s.stream.gpu().facts(), s.options);
   if (speed > 0) m->log("calculated for one sequence and a short context: %.0f tokens/s", static_cast<double>(speed));
   *out = std::move(m);

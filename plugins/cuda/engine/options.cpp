@@ -43,6 +43,13 @@ void read_stage(const json& j, Options& o) {
   o.stage = static_cast<Stage>(stage[1] - '0');
 }
 
+void read_numerics(const json& j, Options& o) {
+  constexpr const char* kExpected = "\"exact\" or \"fast\"";
+  const std::string numerics = word(j, "numerics", kExpected);
+  if (numerics != "exact" && numerics != "fast") refuse("numerics", kExpected, j["numerics"]);
+  o.fast = numerics == "fast";
+}
+
 void read_watchdog(const json& j, Options& o) {
   const json& ms = j["watchdog_ms"];
   if (!ms.is_number_unsigned() || ms.get<uint64_t>() == 0 || ms.get<uint64_t>() > 3600000) {
@@ -58,6 +65,7 @@ Options read_options(const char* text) {
   Options o;
   if (options.contains("path")) read_path(options, o);
   if (options.contains("stage")) read_stage(options, o);
+  if (options.contains("numerics")) read_numerics(options, o);
   if (options.contains("watchdog_ms")) read_watchdog(options, o);
   if (options.contains("faults")) o.faults = parse_gpu_faults(word(options, "faults", "a script"));
   if (options.contains("early_launch")) {

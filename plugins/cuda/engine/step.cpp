@@ -8,15 +8,17 @@
 namespace bn_cuda {
 
 Step::Step(const bn_arch& arch, uint32_t n_ctx, uint32_t kv_dtype, const Weights& weights, const Workspace& workspace,
-           DotPath path, const DeviceFacts& facts, Stream& stream)
+           DotPath path, bool fast, const DeviceFacts& facts, Stream& stream)
     : arch_(arch),
       kv_dtype_(kv_dtype),
       w_(weights),
       b_(workspace),
       path_(path),
+      fast_(fast),
       n_processors_(facts.n_processors),
       max_shared_bytes_(facts.max_shared_bytes),
-      n_splits_(attention_decode_splits(arch.n_heads, arch.n_kv_heads, n_ctx, facts.n_processors)),
+      n_splits_(
+          (fast ? attention_free_splits : attention_decode_splits)(arch.n_heads, arch.n_kv_heads, n_ctx, facts.n_processors)),
       stream_(stream) {}
 
 void Step::plain(const Sequence& s, uint32_t n) {
@@ -86,21 +88,21 @@ AttentionArgs Step::attention_args(const Sequence& s, uint32_t layer, uint32_t n
 void Step::attention(const Sequence& s, uint32_t layer, uint32_t n) {
   const AttentionArgs a = attention_args(s, layer, n);
   if (n <= kFewTokens) {
-    launch(attention_decode_kernel(kv_dtype_), attention_decode_shape(a), a);
+    launch(fast_ ? attention_free_kernel(kv_dtype_) : attention_decode_kernel(kv_dtype_), attention_decode_shape(a), a);
   } else {
     launch(attention_prompt_kernel(kv_dtype_), attention_prompt_shape(a), a);
   }
 }
 
 void Step::norm(const float* x, uint32_t x_stride, uint32_t width, const float* gain, float* y, uint32_t y_stride, uint32_t n) {
-  const NormArgs args{x, gain, y, nullptr, nullptr, nullptr, width, x_stride, y_stride, 0, arch_.norm_eps};
+  const NormArgs args{x, gain, y, nullptr, nullptr, nullptr, width, x_stride, y_stride, 0, arch_.norm_eps, fast_};
   launch(norm_kernel(), norm_shape(n, width), args);
 }
 
 // Codes of RMSNorm(x)*gain, or of x itself without a gain.
 void Step::quantize(const float* x, uint32_t x_stride, uint32_t width, const float* gain, uint32_t n) {
   const float eps = gain != nullptr ? arch_.norm_eps : -1.0f;
-  const NormArgs args{x, gain, nullptr, b_.q, b_.q_scale, b_.q_sum, width, x_stride, 0, b_.q_stride, eps};
+  const NormArgs args{x, gain, nullptr, b_.q, b_.q_scale, b_.q_sum, width, x_stride, 0, b_.q_stride, eps, fast_};
   launch(norm_kernel(), norm_shape(n, width), args);
 }
 
@@ -164,6 +166,7 @@ FusedArgs Step::fused_args(const std::vector<DeviceLinear>& parts, const float* 
   a.cols = parts[0].cols;
   a.act = arch_.act;
   a.norm_eps = arch_.norm_eps;
+  a.free_order = fast_;
   a.block_gain = own_norms ? gain : nullptr;
   return a;
 }
@@ -200,7 +203,8 @@ void Step::fused(const Sequence& s) {
     const DeviceLayer& l = w_.layers[i];
     fused_linear(from_residual(fused_args(l.qkv, l.attn_norm, b_.qkv), r), Epilogue::kStore);
     const FusedAttentionArgs attend{rope_args(s, i), attention_args(s, i, 1)};
-    launch(fused_attention_kernel(kv_dtype_), attention_decode_shape(attend.attention), attend);
+    launch(fast_ ? fused_attention_free_kernel(kv_dtype_) : fused_attention_kernel(kv_dtype_),
+           attention_decode_shape(attend.attention), attend);
     fused_close(b_.attn, l.output, l.attn_sub_norm, l.post_attn_norm, r);
     fused_linear(from_residual(fused_args(l.gate_up, l.ffn_norm, b_.ffn), r), Epilogue::kGlu);
     fused_close(b_.ffn, l.down, l.ffn_sub_norm, l.post_ffn_norm, r);

@@ -1,7 +1,7 @@
 // engine/step.h - the kernels of one step in their order: tokens in, residual stream out. Only queues work.
 //
 // plain(): any number of tokens, a kernel for each op: the definition. fused(): one token, five kernels a layer. Both take
-// every family and give the same bits.
+// every family and give the same bits, unless numerics are fast.
 // Errors   DeviceError.
 #pragma once
 
@@ -27,7 +27,7 @@ class Step {
  public:
   // n_ctx: positions of a sequence at most.
   Step(const bn_arch& arch, uint32_t n_ctx, uint32_t kv_dtype, const Weights& weights, const Workspace& workspace, DotPath path,
-       const DeviceFacts& facts, Stream& stream);
+       bool fast, const DeviceFacts& facts, Stream& stream);
 
   void set_early(bool early) { early_ = early; }
 
@@ -78,6 +78,7 @@ class Step {
   const Weights& w_;
   const Workspace& b_;
   const DotPath path_;
+  const bool fast_;  // numerics: sums in the order that is quickest
   const uint32_t n_processors_, max_shared_bytes_, n_splits_;
   Stream& stream_;
   bool early_ = false;

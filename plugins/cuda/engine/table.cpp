@@ -80,8 +80,11 @@ bn_status truncate(bn_session* s, uint32_t n_tokens, bn_error* error) {
   return entry(s->device, error, [&] { return s->session->truncate(n_tokens, error); });
 }
 
-constexpr bn_engine_v1 kTable = {sizeof(bn_engine_v1), BN_EXACT_1,      0.0f,   0,      accepts, fit, load, unload,
-                                 session_create,       session_destroy, append, decode, truncate};
+constexpr bn_engine_v1 table_of(uint32_t numerics, float tolerance) {
+  return {sizeof(bn_engine_v1), numerics,        tolerance, 0,      accepts, fit, load, unload,
+          session_create,       session_destroy, append,    decode, truncate};
+}
+constexpr bn_engine_v1 kExact = table_of(BN_EXACT_1, 0.0f), kFast = table_of(BN_APPROX_1, kFastTolerance);
 
 }  // namespace
 
@@ -95,6 +98,6 @@ bn_status report_lost(bn_error* error) {
   return set_error(error, BN_E_DEVICE_LOST, "the GPU is lost to this process: CUDA error %d (%s)", code, name_of_error(code));
 }
 
-const bn_engine_v1* engine_table() { return &kTable; }
+const bn_engine_v1* engine_table(const bn_device& device) { return device.options.fast ? &kFast : &kExact; }
 
 }  // namespace bn_cuda
