@@ -91,7 +91,7 @@ class Measurement {
     row_.backend = plugin.name;
     row_.version = plugin.version;
     row_.kind = plugin.kind;
-    row_.numerics = plugin.numerics;
+    row_.numerics = engine::numerics_name(session_->engine_info().numerics);
     row_.mock = session_->is_mock();
     for (const backend::DeviceSummary& device : plugin.devices) {
       if (device.id == session_->device()) row_.device = device.name;

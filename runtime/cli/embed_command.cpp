@@ -160,7 +160,8 @@ class Embed {
                            {"to", f.to.empty() ? json(nullptr) : json(f.to)},
                            {"stage", f.stage},
                            {"reason", f.reason},
-                           {"at_token", f.at_token}});
+                           {"at_token", f.at_token},
+                           {"text_may_differ", f.text_may_differ}});
     };
     for (const engine::Fallback& f : opened_->left_out()) add(f);
     for (const engine::Fallback& f : session_->fallbacks()) add(f);

@@ -78,6 +78,7 @@ engine::SessionOptions OpenedModel::session_options(const ComputeOptions& option
   so.engine.kv_dtype = options.kv_type == KvType::kF16 ? BN_DT_F16 : BN_DT_F32;
   so.engine.device_options = device_options(options);
   so.engine.head = head_mode(options.head);
+  so.engine.deterministic = options.deterministic;
   so.engine.prepack_cache = !options.no_prepack_cache;
   so.engine.draft_min = options.draft_min;
   so.engine.draft_max = options.draft_max;

@@ -45,7 +45,8 @@ json backend_json(const RunReport& r) {
           {"version", plugin.version},
           {"path", plugin.path},
           {"device", device == plugin.devices.end() ? json(nullptr) : json(device->name)},
-          {"numerics", plugin.numerics},
+          {"numerics", r.session->has_engine() ? engine::numerics_name(info.numerics) : plugin.numerics},
+          {"tolerance", info.is_approximate() ? json(info.tolerance) : json(nullptr)},
           {"threads", r.threads},
           {"matrices",
            {{"native", info.n_native}, {"packed", info.n_packed}, {"converted", info.n_converted}, {"cached", info.n_cached}}}};
@@ -137,7 +138,8 @@ json fallbacks_json(const RunReport& r) {
                          {"to", f.to.empty() ? json(nullptr) : json(f.to)},
                          {"stage", f.stage},
                          {"reason", f.reason},
-                         {"at_token", f.at_token}});
+                         {"at_token", f.at_token},
+                         {"text_may_differ", f.text_may_differ}});
   }
   return fallbacks;
 }

@@ -82,12 +82,29 @@ void BackendInUse::load_next() {
       ++epoch_;
       times_.pack += engine_->info().pack_seconds;
       times_.load += seconds_since(start) - engine_->info().pack_seconds;
-      return;
+      return tell_numerics();
     } catch (const backend::BackendError& e) {
       times_.load += seconds_since(start);
       give_up_current(e.code(), backend::Stage::kLoad, e.what());
     }
   }
+}
+
+// What nobody should learn from the results: they are near those of the other backends, not equal.
+void BackendInUse::tell_numerics() const {
+  const EngineInfo& info = engine_->info();
+  if (!info.is_approximate()) return;
+  bitnet::log(LogLevel::kNotice, "backend {}: results are approximate (approx-1, logits within {:.3g} %)", plugin().name,
+              100.0 * static_cast<double>(info.tolerance));
+}
+
+// A text that was begun goes on with other numbers. n_fallbacks: before what is told now.
+void BackendInUse::tell_text_may_differ(const EngineInfo& before, const std::string& from, size_t n_fallbacks) {
+  const EngineInfo& now = engine_->info();
+  if (!(before.is_approximate() || now.is_approximate())) return;
+  for (size_t i = n_fallbacks; i < fallbacks_.size(); ++i) fallbacks_[i].text_may_differ = true;
+  bitnet::log(LogLevel::kNotice, "the text may differ from here: {} is {}, {} is {}", from, numerics_name(before.numerics),
+              plugin().name, numerics_name(now.numerics));
 }
 
 WatchedEngine::Loader BackendInUse::loader() const {
@@ -101,6 +118,9 @@ WatchedEngine::Loader BackendInUse::loader() const {
 void BackendInUse::judge_failure(backend::Stage stage, const std::exception_ptr& error, uint32_t at_token, size_t n_sequences) {
   at_token_ = at_token;
   n_sequences_ = n_sequences;
+  const EngineInfo before = engine_ ? engine_->info() : EngineInfo{};
+  const std::string from = plugin().name;
+  const size_t n_fallbacks = fallbacks_.size();
   try {
     std::rethrow_exception(error);
   } catch (const UnusableLogits& e) {
@@ -114,6 +134,7 @@ void BackendInUse::judge_failure(backend::Stage stage, const std::exception_ptr&
     give_up_current(e.code(), stage, e.what());
   }
   load_next();
+  if (stage == backend::Stage::kDecode && (at_token > 0 || n_sequences > 1)) tell_text_may_differ(before, from, n_fallbacks);
 }
 
 }  // namespace bitnet::engine

@@ -28,7 +28,8 @@ struct Fallback {
   std::string from, to;  // backend names; to is empty when none was left
   std::string stage;     // "load", "prefill" or "decode"
   std::string reason;
-  uint32_t at_token = 0;  // generated tokens that had been committed
+  uint32_t at_token = 0;         // generated tokens that had been committed
+  bool text_may_differ = false;  // behind them: one of the two is not exact-1
 };
 
 struct SessionOptions {
@@ -73,6 +74,8 @@ class BackendInUse {
 
  private:
   void load_next();
+  void tell_numerics() const;
+  void tell_text_may_differ(const EngineInfo& before, const std::string& from, size_t n_fallbacks);
   // of_the_model: it may be the model's fault as well as the device's.
   void give_up_current(bn_status code, backend::Stage stage, const std::string& reason, bool of_the_model = false);
   EngineOptions engine_options() const;

@@ -136,6 +136,7 @@ class Worker {
     EngineOptions options;
     options.n_ctx = j["n_ctx"];
     options.max_batch = j["max_batch"];
+    options.deterministic = j["deterministic"];
     options.draft_min = j["draft_min"];
     options.draft_max = j["draft_max"];
     options.kv_dtype = j["kv_dtype"];

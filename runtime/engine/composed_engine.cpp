@@ -87,6 +87,8 @@ ComposedModel::ComposedModel(backend::OpenDevice opened, const model::Model& mod
       weights(timed(info.pack_seconds, [&] { return prepare(model, ops, caches.weights(), pulse); })),
       head(timed(info.pack_seconds, [&] { return screened(model, options.head, ops, caches.head()); })),
       graph(model.config, model.weights, weights, ops, options.n_ctx, options.max_batch, head.get()) {
+  info.numerics = ops.table().numerics;
+  info.tolerance = ops.table().tolerance;
   info.n_native = weights.n_native;
   info.n_packed = weights.n_packed;
   info.n_converted = weights.n_converted;

@@ -308,18 +308,29 @@ void Engine::write_kv(std::span<const int32_t> tokens, const void* src) {
   n_processed_ = size();
 }
 
+namespace {
+// The manifest was asked before; options may have made something else of the plugin.
+void check_numerics(uint32_t numerics, const EngineOptions& options) {
+  if (!options.deterministic || numerics == BN_EXACT_1) return;
+  throw BackendError(BN_E_UNSUPPORTED, "is not exact-1 with its options, and --deterministic asks for it");
+}
+}  // namespace
+
 std::unique_ptr<Engine> load_engine(const backend::Plugin& plugin, const backend::Candidate& candidate,
                                     const model::Model& model, ThreadTeam& team, const EngineOptions& options, Pulse& pulse) {
   auto given = options.device_options.find(plugin.name);
   if (given == options.device_options.end() && plugin.kind == "test")
     given = options.device_options.find("mock");  // its copies
   backend::OpenDevice device(plugin, candidate.device, given == options.device_options.end() ? "" : given->second);
-  if (candidate.tier != "kernels" && device.engine() != nullptr)
+  if (const bn_engine_v1* engine = candidate.tier != "kernels" ? device.engine() : nullptr; engine != nullptr) {
+    check_numerics(engine->numerics, options);
     return std::make_unique<PluginEngine>(std::move(device), model, options, pulse);
+  }
   if (candidate.tier == "engine") throw BackendError(BN_E_UNSUPPORTED, "offers no bn.engine/1");
   if (device.kernels() == nullptr) {
     throw BackendError(BN_E_UNSUPPORTED, "offers neither bn.engine/1 nor bn.kernels/1");
   }
+  check_numerics(device.kernels()->numerics, options);
   if (!model.has_tensors()) {
     throw BackendError(BN_E_UNSUPPORTED, "needs weights, and the model file holds only a vocabulary");
   }

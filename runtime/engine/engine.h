@@ -30,6 +30,9 @@ namespace bitnet::engine {
 
 using backend::Pulse;
 
+// "exact-1", "approx-1"
+constexpr const char* numerics_name(uint32_t numerics) { return numerics == BN_EXACT_1 ? "exact-1" : "approx-1"; }
+
 struct EngineOptions {
   uint32_t n_ctx = 0;        // positions at most
   uint32_t max_batch = 512;  // tokens of one step at most
@@ -38,12 +41,17 @@ struct EngineOptions {
   std::map<std::string, std::string> device_options;
   bool prepack_cache = false;  // keep packed weights on disk and map them at the next start
   model::HeadMode head = model::HeadMode::kAuto;
-  uint32_t draft_min = 0;  // guesses of a decode step at least, wherever there are any, even if they do not pay off
-  uint32_t draft_max = 0;  // guesses of a decode step at most, up to DraftLength::kMost; 0: none
+  bool deterministic = false;  // a table that is not exact-1 is refused, whatever the manifest says
+  uint32_t draft_min = 0;      // guesses of a decode step at least, wherever there are any, even if they do not pay off
+  uint32_t draft_max = 0;      // guesses of a decode step at most, up to DraftLength::kMost; 0: none
 };
 
 // How the backend uses the model's matrices. Numbers are what happened, not what was planned.
 struct EngineInfo {
+  uint32_t numerics = BN_EXACT_1;  // of the table: options may have changed what the manifest says
+  float tolerance = 0;             // approx-1: relative L2 error; not below 1 where numbers mean nothing, as a mock's
+  // Sampled from numbers that are near those of other backends, not equal: where the text goes on elsewhere it may differ.
+  bool is_approximate() const { return numerics == BN_APPROX_1 && tolerance < 1; }
   uint32_t n_native = 0, n_packed = 0, n_converted = 0;  // matrices
   uint32_t n_cached = 0;                                 // of the packed and converted ones, mapped from the prepack cache
   uint64_t weight_bytes_owned = 0;                       // packed or converted copies

@@ -130,6 +130,8 @@ PluginEngine::PluginEngine(backend::OpenDevice device, const model::Model& model
       table_(device_.engine()),
       decodes_(table_->decode != nullptr),
       kv_position_bytes_(model::KvCache::bytes_per_position(model.config.arch, options.kv_dtype)) {
+  info_.numerics = table_->numerics;
+  info_.tolerance = table_->tolerance;
   info_.decodes_many = decodes_;
   const bn_model_desc desc = describe_model(model);
   const bn_plan plan{sizeof(bn_plan), options.n_ctx, 1, options.max_batch, options.kv_dtype, 0};

@@ -35,6 +35,7 @@ WorkerEngine::WorkerEngine(const backend::Plugin& plugin, const backend::Candida
       {"allow_unsafe", worker.allow_unsafe_plugins},
       {"n_ctx", options.n_ctx},
       {"max_batch", options.max_batch},
+      {"deterministic", options.deterministic},
       {"draft_min", options.draft_min},
       {"draft_max", options.draft_max},
       {"kv_dtype", options.kv_dtype},

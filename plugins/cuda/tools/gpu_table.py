@@ -17,6 +17,7 @@ STAGES = {                       # microseconds on an H200 at context 128, the h
     "s2": (600, "f16", "a matrix alone reads below 80 % of bandwidth"),
     "s3": (525, "int8", "more than 500 candidates"),
     "s3 early": (370, "int8", "more than 1.1 us from node to node"),
+    "s3 early fast": (320, "int8", "attention above 7.2 us a layer at 4096 positions"),
 }
 MICRO = {                        # what the design expects of an H200, and what else would follow
     "memory read": (4300, "the floor of every stage"),
@@ -81,6 +82,7 @@ def main(folder):
         if options:
             name += " " + json.dumps(options)
         stage = options.get("stage", "s3") + (" early" if options.get("stage", "s3") == "s3" and options.get("early_launch", True) else "")
+        stage += " fast" if options.get("numerics") == "fast" else ""
         if is_prompt:
             predicted = PROMPT_US.get(row["n_prompt"])
             share, why = "", "the tensor cores below 600 T/s"

@@ -1,5 +1,5 @@
-// kernel/cuda/attention_free_test.cpp - attention of few tokens in free order, emulated, against the kit: near, for every way to
-// share the positions out; and what is stored in the cache, bit for bit.
+// kernel/cuda/attention_free_test.cpp - attention of few tokens in free order, emulated, against the kit: near, for every way
+// to share the positions out; and what is stored in the cache, bit for bit.
 #include "attention_case.h"
 
 namespace bn_cuda {

@@ -1,5 +1,6 @@
 // kernel/cuda/engine_test.cpp - the engine of cuda over the emulated GPU: every way to decode gives the reference's tokens;
 // memory that is short; options; stopping.
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 
@@ -161,9 +162,41 @@ TEST(CudaEngine, LessMemoryIsASmallerBatchThenASentenceWithNumbers) {
   EXPECT_TRUE(loaded && refused);
 }
 
+// Declared approx-1: near the exact numbers, and the same from run to run. What the whole model makes of it is measured by
+// test_cuda_emulated.
+TEST(CudaEngine, FastNumericsAreNearAndRepeat) {
+  for (const ToyShape& shape : kShapes) {
+    std::vector<float> exact, fast[2];
+    Ids tokens[2];
+    Engine e(usual(), shape);
+    ASSERT_TRUE(e.open() && e.load() && e.append(kPrompt, &exact)) << e.error.message;
+    EXPECT_EQ(e.table->numerics, static_cast<uint32_t>(BN_EXACT_1));
+    for (const uint32_t run : {0u, 1u}) {
+      Engine f(usual(option("numerics", "fast")), shape);
+      ASSERT_TRUE(f.open() && f.load() && f.append(kPrompt, &fast[run])) << f.error.message;
+      EXPECT_EQ(f.table->numerics, static_cast<uint32_t>(BN_APPROX_1));
+      EXPECT_EQ(f.table->tolerance, kFastTolerance);
+      tokens[run] = f.decode(20, sampled(20));
+      EXPECT_EQ(f.status, BN_OK) << f.error.message;
+      EXPECT_EQ(tokens[run].size(), 20u);
+    }
+    EXPECT_EQ(fast[0], fast[1]) << shape.name;
+    EXPECT_EQ(tokens[0], tokens[1]) << shape.name;
+    EXPECT_NE(fast[0], exact) << shape.name << ": is anything done in another way?";
+    double error = 0, size = 0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      const double difference = static_cast<double>(exact[i]) - static_cast<double>(fast[0][i]);
+      error += difference * difference;
+      size += static_cast<double>(exact[i]) * static_cast<double>(exact[i]);
+    }
+    EXPECT_LT(std::sqrt(error / size), static_cast<double>(kFastTolerance)) << shape.name;
+  }
+}
+
 TEST(CudaEngine, OptionsThatAreNotUnderstoodAreRefused) {
-  for (const char* bad : {R"({"path": "dot5"})", R"({"stage": "s9"})", R"({"stage": 1})", R"({"watchdog_ms": 0})",
-                          R"({"watchdog_ms": "2000"})", R"({"early_launch": 1})", R"({"faults": "x"})", "[]", "{"}) {
+  for (const char* bad :
+       {R"({"path": "dot5"})", R"({"stage": "s9"})", R"({"stage": 1})", R"({"watchdog_ms": 0})", R"({"watchdog_ms": "2000"})",
+        R"({"numerics": true})", R"({"early_launch": 1})", R"({"faults": "x"})", R"({"numerics": "exact-2"})", "[]", "{"}) {
     Engine e(bad);
     EXPECT_FALSE(e.open()) << bad;
     EXPECT_EQ(e.status, BN_E_INVALID) << bad;

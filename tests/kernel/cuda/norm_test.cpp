@@ -1,4 +1,5 @@
-// kernel/cuda/norm_test.cpp - norm and quantisation of vectors on the emulated device against kit norm(): the same bits.
+// kernel/cuda/norm_test.cpp - norm and quantisation of vectors on the emulated device against kit norm(): the same bits; in
+// free order the same codes, and scales that are near.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -86,6 +87,31 @@ TEST(CudaNorm, ZerosInfinitiesAndNaN) {
   x[299] = std::numeric_limits<float>::quiet_NaN();
   expect_the_kits_bits(n, 1, x, nullptr, -1.0f);
   expect_the_kits_bits(n, 1, x, v.gain.data(), 1e-5f);  // all codes are -127, but zeros behind n
+}
+
+// The root of the mean of squares is no part of the codes, so these are the kit's here as well.
+TEST(CudaNorm, InFreeOrderOnlyTheScaleDiffers) {
+  for (const uint32_t n : {1u, 15u, 100u, 257u, 640u, 2560u, 6913u}) {
+    const Vector v = vector_of(n, n);
+    struct Result {
+      std::vector<float> y;
+      float scale = 0;
+      std::vector<int8_t> q;
+      int32_t sum = 0;
+    } in_order, freely;
+    for (Result* r : {&in_order, &freely}) {
+      r->y.resize(n);
+      r->q.assign((n + 127) / 128 * 128, 99);
+      const NormArgs args{
+          v.x.data(), v.gain.data(), r->y.data(), r->q.data(), &r->scale, &r->sum, n, n, n, static_cast<uint32_t>(r->q.size()),
+          1e-5f,      r == &freely};
+      emulation::launch(norm_kernel(), norm_shape(1, n), &args);
+    }
+    EXPECT_EQ(freely.q, in_order.q) << n;
+    EXPECT_EQ(freely.sum, in_order.sum) << n;
+    EXPECT_NEAR(freely.scale / in_order.scale, 1.0f, 1e-6f) << n;
+    for (uint32_t i = 0; i < n; ++i) ASSERT_NEAR(freely.y[i], in_order.y[i], 1e-6f * std::fabs(in_order.y[i])) << n;
+  }
 }
 
 TEST(CudaNorm, InPlaceAndWithoutCodes) {

@@ -120,6 +120,48 @@ TEST(CudaScreen, BestOfRandomHeads) {
   }
 }
 
+// With estimates the list is the best by what the copy says, and that is near.
+TEST(CudaScreen, EstimatesAreNearAndInOrder) {
+  Screened screened(random_head(BN_DT_F16, 1000, 2560, 31));
+  screened.args.estimates = true;
+  const std::vector<float> x = random_hidden(2560, 32);
+  const std::vector<float> logits = kit_logits(screened.head, x);
+  for (const uint32_t k : {1u, 20u}) {
+    screened.run(x, k);
+    ASSERT_EQ(screened.overflow, 0u);
+    const auto best = bn::kit::top_candidates(screened.args.upper, 1000, k);
+    double error = 0, size = 0;
+    for (uint32_t r = 0; r < 1000; ++r) {
+      const double difference = static_cast<double>(screened.args.upper[r]) - static_cast<double>(logits[r]);
+      error += difference * difference;
+      size += static_cast<double>(logits[r]) * static_cast<double>(logits[r]);
+    }
+    for (uint32_t i = 0; i < k; ++i) {
+      EXPECT_EQ(screened.top_id[i], best[i].id) << i;
+      EXPECT_EQ(screened.top_logit[i], best[i].logit) << i;
+    }
+    EXPECT_LT(std::sqrt(error / size), 0.01);
+    RecordProperty("relative_error_of_estimates", std::to_string(std::sqrt(error / size)));
+  }
+}
+
+TEST(CudaScreen, WithEstimatesRowsWithoutABoundAreComputed) {
+  TestHead head = random_head(BN_DT_F32, 300, 64, 33);
+  for (uint32_t c = 0; c < 64; ++c) head.put(17, c, 2e30f);
+  Screened screened(head);
+  screened.args.estimates = true;
+  const std::vector<float> x(64, 2.0f);
+  screened.run(x, 2);
+  EXPECT_EQ(screened.overflow, 0u);
+  EXPECT_EQ(screened.top_id[0], 17);
+  EXPECT_EQ(screened.top_logit[0], kit_logits(head, x)[17]);
+  for (uint32_t c = 0; c < 64; ++c) head.put(18, c, std::nanf(""));
+  Screened odd(head);
+  odd.args.estimates = true;
+  odd.run(x, 1);
+  EXPECT_EQ(odd.not_finite, 1u);
+}
+
 TEST(CudaScreen, WideRows) {
   Screened screened(random_head(BN_DT_F16, 64, 16384, 1));
   const std::vector<float> x = random_hidden(16384, 2);
