@@ -144,8 +144,8 @@ TEST(CudaEmulated, WhereFastNumericsEndInTheMiddleIsTold) {
   const Words prompt = {"--prompt-ids", "5,9,44,2,7,8,1,3,9,22,41,17"};
   const std::string fast_and_lost =
       R"(cuda_emulated={"path": "dot4", "numerics": "fast", "watchdog_ms": 500, "faults": "launch_graph:6:700"})";
-  const json got = run(prompt + Words{"-n", "20", "--greedy"}, "cuda_emulated,cpu_portable",
-                       {"--backend-options", fast_and_lost});
+  const json got =
+      run(prompt + Words{"-n", "20", "--greedy"}, "cuda_emulated,cpu_portable", {"--backend-options", fast_and_lost});
   ASSERT_EQ(got["fallback"].size(), 1u);
   EXPECT_EQ(got["fallback"][0]["text_may_differ"], true);
   EXPECT_EQ(got["backend"]["numerics"], "exact-1");
