@@ -64,7 +64,8 @@ uint32_t pooling_of(const std::string& path) {
   std::optional<uint32_t> found;
   for (const auto& [name, value] : flags.items()) {
     if (!name.starts_with("pooling_mode_") || value != true) continue;
-    const auto mode = std::find_if(std::begin(kModes), std::end(kModes), [&](const Mode& m) { return name == m.flag; });
+    const auto is_meant = [&flag = name](const Mode& m) { return flag == m.flag; };  // clang 14 captures no structured binding
+    const auto mode = std::find_if(std::begin(kModes), std::end(kModes), is_meant);
     if (mode == std::end(kModes) || mode->pooling == 0) {
       fail(ErrorKind::kInvalidModel, "{}: {} is not supported", printable(path), printable(name));
     }
