@@ -209,7 +209,7 @@ void Block::run(uint32_t x, uint32_t y, bool backwards) {
   backwards_ = backwards;
   place_.block_x = x;
   place_.block_y = y;
-  std::memset(shared_.data(), 0xA5, shared_.size() * sizeof(Words4));
+  std::memset(shared_.data(), 0xFF, shared_.size() * sizeof(Words4));  // NaN to who reads what nobody wrote
   place_.shared = shared_.data();
   const uint32_t n = static_cast<uint32_t>(threads_.size());
   for (uint32_t i = 0; i < n; ++i) start(i);

@@ -130,7 +130,7 @@ BN_GLOBAL void two_groups(CopyArgs a) {
 }
 
 TEST(CudaEmulation, ACopyIsThereOnlyWhenItWasWaitedFor) {
-  std::vector<uint8_t> in(48, 1), out(96), want(96, 0xA5);
+  std::vector<uint8_t> in(48, 1), out(96), want(96, 0xFF);
   const CopyArgs args{in.data(), out.data()};
   emulation::launch(KernelOf<CopyArgs>::make<two_groups>("two_groups"), {1, 1, 32, 48}, &args);
   std::fill(want.begin(), want.begin() + 16, uint8_t{1});
