@@ -287,7 +287,7 @@ CHAT = {
 {%- else -%}
 nothing to say
 {%- endfor -%}
-{% generation %}{{ messages | map(attribute='role') | join(',') }}{% endgeneration %}""",
+{% set x = 'out' %}{% generation %}{{ x }}{% set x = 'in' %}{{ x }}{{ messages | map(attribute='role') | join(',') }}{% endgeneration %}{{ x }}""",
 }
 
 WORDS = ["Hi", "  Hello there \n", "", "What is 2+2?", "a\nb", "é ü 中文 🙂 ", "'quoted' \"double\" \\ back", "<|eot_id|><|im_end|>", "{{ 7*7 }}{% if %}",
@@ -338,6 +338,7 @@ SMALL = r"""
 {{ u | trim }}| {{ u.strip() }}| {{ u.lstrip() }}| {{ u.rstrip() }}| {{ 'xxaxx' | trim('x') }} {{ 'xyaxy'.strip('yx') }} {{ 'éaé'.strip('é') }}
 {{ s | length }} {{ u | length }} {{ l | length }} {{ d | length }} {{ e | length }} {{ nope | length }} {{ s | count }}
 {{ s[0] }} {{ s[-1] }} {{ u[2:5] }} {{ u[::-1] }} {{ s[1:] }} {{ s[:-1] }} {{ s[::2] }} {{ s[99] }} {{ l[0] }} {{ l[-1] }} {{ l[1:] }} {{ l[::-1] }} {{ l[5] }} {{ l[5:] }} {{ l[-100:2] }}
+{{ l[-100::-1] }} {{ l[:-100:-1] }} {{ l[100::-2] }} {{ l[2:0:-1] }} {{ l[-1:-3:-1] }} {{ u[-2:-100:-1] }} {{ s[:-3] }} {{ l[100:] }} {{ l[:-100] }}
 {{ d.x }} {{ d['y'] }} {{ d.items is callable }} {{ d['items'] }} {{ d.get('x') }} {{ d.get('q') }} {{ d.get('q', 5) }} {{ d.z[1].k }} {{ d.nope }} {{ d['nope'] }} {{ d.z.1.k }}
 {% for k, v in d.items() %}{{ k }}={{ v }};{% endfor %} {{ d.keys() | list }} {{ d.values() | list }} {{ d | list }} {{ d | items | list | length }}
 {{ l }} {{ w }} {{ d }} {{ (1, 'a') }} {{ (1,) }} {{ () }} {{ [] }} {{ {} }} {{ {'a': none, 1: true} }} {{ ["it's", 'say "x"', "both ' and \""] }} {{ ['tab\t nl\n \\'] }}

@@ -41,6 +41,9 @@ TEST(SentencePieceFile, RolesAndTypes) {
 TEST(SentencePieceFile, OtherKindsAreRefused) {
   EXPECT_NE(refusal(test::read_text(kFolder + "unigram.model")).find("unigram"), std::string::npos);
   EXPECT_NE(refusal(test::read_text(kFolder + "changing.model")).find("removing spaces"), std::string::npos);
+  // One more trainer_spec: model_type (3) is 2, treat_whitespace_as_suffix (24) is 1.
+  const std::string behind("\x12\x05\x18\x02\xC0\x01\x01", 7);
+  EXPECT_NE(refusal(test::read_text(kFolder + "llama.model") + behind).find("spaces are put behind words"), std::string::npos);
   EXPECT_NE(refusal("IQ== 0\nIg== 1\n").find("tokenizer.json"), std::string::npos);
   EXPECT_NE(refusal("hello").find("not a readable SentencePiece model: at byte"), std::string::npos) << refusal("hello");
   EXPECT_NE(refusal(std::string("\x0A\x7F", 2)).find("127 bytes are announced, 0 are left"), std::string::npos);
