@@ -116,10 +116,12 @@ TEST_F(ToFiles, RolesAndFlagsComeBack) {
       // And on into keys again: of the ends that is the end of turn which is no eos.
       const gguf::KeyValues keys = tokenizer_keys(folder_ / "tokenizer.json", nullptr);
       const auto& entries = keys.entries();
-      const auto eot =
-          std::find_if(entries.begin(), entries.end(), [](const auto& e) { return e.key == "tokenizer.ggml.eot_token_id"; });
-      ASSERT_NE(eot, entries.end());
-      EXPECT_EQ(eot->data[0] | eot->data[1] << 8, 258);
+      for (const auto& [key, id] : {std::pair("bos_token_id", 256), {"eos_token_id", 257}, {"eot_token_id", 258}}) {
+        const auto at = std::find_if(entries.begin(), entries.end(),
+                                     [&](const auto& e) { return e.key == std::string("tokenizer.ggml.") + key; });
+        ASSERT_NE(at, entries.end()) << key;
+        EXPECT_EQ(at->data[0] | at->data[1] << 8, id) << key;
+      }
     }
   }
 }
