@@ -117,8 +117,8 @@ TEST_F(ToFiles, RolesAndFlagsComeBack) {
       const gguf::KeyValues keys = tokenizer_keys(folder_ / "tokenizer.json", nullptr);
       const auto& entries = keys.entries();
       for (const auto& [key, id] : {std::pair("bos_token_id", 256), {"eos_token_id", 257}, {"eot_token_id", 258}}) {
-        const auto at = std::find_if(entries.begin(), entries.end(),
-                                     [&](const auto& e) { return e.key == std::string("tokenizer.ggml.") + key; });
+        const std::string name = std::string("tokenizer.ggml.") + key;
+        const auto at = std::find_if(entries.begin(), entries.end(), [&](const auto& e) { return e.key == name; });
         ASSERT_NE(at, entries.end()) << key;
         EXPECT_EQ(at->data[0] | at->data[1] << 8, id) << key;
       }
