@@ -97,6 +97,67 @@ TEST(Convert, LossOfScalesIsRefusedWithItsSizeUntilAllowed) {
   EXPECT_EQ(read_text(folder / "a.gguf") == read_text(kStoryTq2), true);
 }
 
+// The numbers are those of the programs that define the formats.
+TEST(Convert, TheFileTypeSaysWhatWasWritten) {
+  const std::pair<const char*, uint32_t> types[] = {
+      {"i2_s", 40}, {"tq2_0", 37}, {"iq1_bn", 136}, {"iq2_bn", 137}, {"iq2_bn_r4", 337}};
+  for (const auto& [type, number] : types) {
+    const TempFolder folder;
+    const ProgramResult made = convert(BITNET_TEST_DATA "/story/story-tq2_0.gguf", folder / "a.gguf", type);
+    ASSERT_EQ(made.exit_code, 0) << type << made;
+    EXPECT_EQ(gguf::File(folder / "a.gguf").find_uint("general.file_type"), number) << type;
+  }
+}
+
+TEST(Convert, TheTypeItHasAlreadyIsCopied) {
+  const TempFolder folder;
+  const ProgramResult made = convert(kStory, folder / "a.gguf", "i2_s");
+  ASSERT_EQ(made.exit_code, 0) << made;
+  EXPECT_EQ(read_text(folder / "a.gguf") == read_text(kStory), true);
+}
+
+// I2_S: the codes of the matrix, then its scale.
+TEST(Convert, AScaleThatF16CannotHoldAtAllIsRefusedEvenWithLoss) {
+  const TempFolder folder;
+  std::string bytes = read_text(kStory);
+  {
+    const gguf::File file(kStory);
+    const gguf::TensorInfo* t = file.find_tensor("blk.1.ffn_up.weight");
+    const float scale = 1e-9f;
+    std::memcpy(bytes.data() + t->offset + t->rows() * t->columns() / 4, &scale, sizeof scale);
+  }
+  write_text(folder / "small.gguf", bytes);
+  expect_refused(convert(folder / "small.gguf", folder / "a.gguf", "tq2_0", {"--allow-loss"}), 2,
+                 {"cannot hold these at all", "--scale-tensors", "blk.1.ffn_up.weight"});
+  EXPECT_FALSE(fs::exists(folder / "a.gguf"));
+  EXPECT_EQ(convert(folder / "small.gguf", folder / "a.gguf", "tq2_0", {"--scale-tensors"}).exit_code, 0);
+}
+
+// IQ2_BN: each row is its scale and then four codes a byte, 1 is zero. What a row of zeros is multiplied with does not matter.
+TEST(Convert, TheScaleOfARowOfZerosIsNoScaleOfItsOwn) {
+  const TempFolder folder;
+  ASSERT_EQ(convert(kStory, folder / "rows.gguf", "iq2_bn").exit_code, 0);
+  std::string bytes = read_text(folder / "rows.gguf");
+  uint64_t at = 0, row = 0;
+  {
+    const gguf::File file(folder / "rows.gguf");
+    const gguf::TensorInfo* t = file.find_tensor("blk.1.ffn_up.weight");
+    row = 4 + t->columns() / 4;
+    at = t->offset + 3 * row;
+  }
+  const float scale = 7;
+  const auto with_scale = [&](bool zeros) {
+    std::string changed = bytes;
+    std::memcpy(changed.data() + at, &scale, sizeof scale);
+    if (zeros) std::fill_n(changed.begin() + static_cast<std::ptrdiff_t>(at + 4), row - 4, '\x55');
+    write_text(folder / "changed.gguf", changed);
+    return convert(folder / "changed.gguf", folder / "a.gguf", "i2_s", {"--verify"});
+  };
+  expect_refused(with_scale(false), 2, {"one scale per tensor", "blk.1.ffn_up.weight"});
+  const ProgramResult made = with_scale(true);
+  EXPECT_EQ(made.exit_code, 0) << made;
+}
+
 TEST(Convert, WrongUsageIsRefused) {
   const TempFolder folder;
   const std::string out = folder / "a.gguf";
