@@ -17,7 +17,7 @@ namespace bitnet::conformance {
 Tests all_tests() {
   Tests all;
   for (const auto group : {static_tests, load_tests, formats_tests, matmul_tests, dense_tests, norm_tests, rope_tests,
-                           attention_tests, attention_parts_tests, glu_tests, engine_tests}) {
+                           attention_tests, attention_parts_tests, glu_tests, engine_tests, engine_limits_tests}) {
     for (Test& test : group()) all.push_back(std::move(test));
   }
   return all;

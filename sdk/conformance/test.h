@@ -28,6 +28,7 @@ Tests attention_tests();
 Tests attention_parts_tests();
 Tests glu_tests();
 Tests engine_tests();
+Tests engine_limits_tests();
 Tests all_tests();  // in this order
 
 }  // namespace bitnet::conformance
