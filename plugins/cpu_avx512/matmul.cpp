@@ -2,7 +2,7 @@
 #include "bitnet/kit/vector/matmul.hpp"
 
 #include "kernels.h"
-#include "simd.h"
+#include "transpose.h"
 
 namespace bn::avx512 {
 
@@ -30,11 +30,6 @@ struct Vnni {
   }
   static inline R widen(Sum s) { return reinterpret_cast<R>(s); }
 
-  // 32 bytes of two places; 32 bytes in both halves.
-  static inline __m256i half(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-  static inline R load_two(const void* low, const void* high) {
-    return _mm512_inserti64x4(_mm512_castsi256_si512(half(low)), half(high), 1);
-  }
   static inline R load_rows(const uint8_t* w, uint64_t stride) { return load_two(w, w + stride); }
   static inline R load_x(const int8_t* x) { return _mm512_broadcast_i64x4(half(x)); }
 
@@ -91,35 +86,13 @@ struct Vnni {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(dot + 4), _mm_unpackhi_epi32(e, o));
   }
 
-  // A transposition of dwords, then planes to codes.
   static inline void unpack_group(const uint8_t* const* row, uint64_t offset, uint8_t* out, uint64_t out_stride) {
-    R a[8], b[8];
-    BN_UNROLL
-    for (int i = 0; i < 8; ++i) {  // rows i and i + 4 of each eight
-      const int r = i / 4 * 8 + i % 4;
-      a[i] = load_two(row[r] + offset, row[r + 4] + offset);
-    }
-    BN_UNROLL
-    for (int i = 0; i < 8; i += 2) {
-      b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
-      b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
-    }
-    BN_UNROLL
-    for (int i = 0; i < 8; i += 4) {  // quarters: a column word j of rows 0-3, j + 4 of 0-3, j of 4-7, j + 4 of 4-7
-      a[i] = _mm512_unpacklo_epi64(b[i], b[i + 2]);
-      a[i + 1] = _mm512_unpackhi_epi64(b[i], b[i + 2]);
-      a[i + 2] = _mm512_unpacklo_epi64(b[i + 1], b[i + 3]);
-      a[i + 3] = _mm512_unpackhi_epi64(b[i + 1], b[i + 3]);
-    }
-    BN_UNROLL
-    for (int j = 0; j < 4; ++j) {
-      b[j] = _mm512_shuffle_i32x4(a[j], a[j + 4], 0x88);
-      b[j + 4] = _mm512_shuffle_i32x4(a[j], a[j + 4], 0xDD);
-    }
+    R word[8];
+    transpose_group(row, offset, word);
     BN_UNROLL
     for (int plane = 0; plane < 4; ++plane) {
       BN_UNROLL
-      for (int j = 0; j < 8; ++j) store(out + (8 * plane + j) * out_stride, byte_and(right(b[j], 6 - 2 * plane), 3));
+      for (int j = 0; j < 8; ++j) store(out + (8 * plane + j) * out_stride, byte_and(right(word[j], 6 - 2 * plane), 3));
     }
   }
 };

@@ -120,16 +120,42 @@ void Ops::quantize(uint32_t member, const char* name, Quantized y, Activations x
 }
 
 void Ops::bit_linear(uint32_t member, Quantized x, std::span<const LinearCall> calls) {
-  // Kernels unpack some rows for many tokens: their tiles divide 64.
-  const uint32_t granule = n_tokens_ < 16 ? table_.row_granule : (63 / table_.row_granule + 1) * table_.row_granule;
   for (const LinearCall& call : calls) {
     const Linear& linear = *call.linear;
     const bn_matmul args{sizeof(bn_matmul), n_tokens_, &linear.weight, linear.packed, x.codes,
                          x.scale,           x.sum,     call.y.data,    x.stride,      call.y.stride};
-    share(member, linear.name, linear.weight.rows, granule,
-          [&](uint32_t r0, uint32_t r1, void* scratch) { return table_.matmul(device_, &args, r0, r1, scratch); });
+    if (n_tokens_ >= kManyTokens) {
+      matmul_by_tokens(member, linear.name, args);
+    } else {
+      // Kernels unpack some rows for several tokens: their tiles divide 64.
+      const uint32_t granule = n_tokens_ < 16 ? table_.row_granule : (63 / table_.row_granule + 1) * table_.row_granule;
+      share(member, linear.name, linear.weight.rows, granule,
+            [&](uint32_t r0, uint32_t r1, void* scratch) { return table_.matmul(device_, &args, r0, r1, scratch); });
+    }
   }
   team_.barrier();
+}
+
+// One unit is a token of a large part of the rows. A kernel that prepares something of each token for all rows of a call gains
+// by many rows, and one that unpacks rows for all tokens still has enough of these.
+void Ops::matmul_by_tokens(uint32_t member, const char* name, const bn_matmul& args) {
+  const uint32_t rows = args.w->rows, granule = (127 / table_.row_granule + 1) * table_.row_granule;
+  const uint32_t part = (std::max(rows / team_.size(), kPartRows) + granule - 1) / granule * granule;
+  const uint32_t parts = (rows + part - 1) / part;
+  share(member, name, parts * n_tokens_, 32, [&](uint32_t u0, uint32_t u1, void* scratch) {
+    bn_status status = BN_OK;
+    while (u0 < u1 && status == BN_OK) {  // a part at a time
+      const uint32_t row = u0 / n_tokens_ * part, t = u0 % n_tokens_;
+      bn_matmul some = args;
+      some.m = std::min(u1 - u0, n_tokens_ - t);
+      some.x += static_cast<uint64_t>(t) * args.x_stride;
+      some.x_scale += t, some.x_sum += t;
+      some.y += static_cast<uint64_t>(t) * args.y_stride;
+      status = table_.matmul(device_, &some, row, std::min(rows, row + part), scratch);
+      u0 += some.m;
+    }
+    return status;
+  });
 }
 
 void Ops::add_bias(uint32_t member, const char* name, Activations y, const float* bias, uint32_t n) {

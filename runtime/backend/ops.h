@@ -122,10 +122,13 @@ class Ops {
   // The same over tokens x columns, `width` floats to a column: pieces of tokens when there are enough, else of columns.
   template <class F>
   void run_grid(uint32_t member, const char* name, uint32_t columns, uint32_t granule, uint32_t width, F&& f);
+  void matmul_by_tokens(uint32_t member, const char* name, const bn_matmul& args);
   void attention_by_pages(uint32_t member, const char* name, const bn_attn& args, std::span<const Run> runs,
                           const Pages* pages);
   // Floats of an op that one member is done with before two have met.
   static constexpr uint32_t kAlone = 8192;
+  // From so many tokens on members share them, not the rows of a matrix, in parts of at least so many rows.
+  static constexpr uint32_t kManyTokens = 128, kPartRows = 512;
   // Pages are shared from so many on; below, heads are. Runs: see share().
   static constexpr uint32_t kFewestPages = 6, kMostRunsByPages = 8;
   bool alone(uint32_t width) const { return static_cast<uint64_t>(n_tokens_) * width <= kAlone; }

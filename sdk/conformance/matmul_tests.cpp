@@ -158,6 +158,19 @@ void many_rows(Subject& s) {
   check(s, {Layout::kT2, 1283, 200, 2});
 }
 
+// Kernels that work in blocks of rows and tokens, and prepare something for all rows of a call.
+void blocks(Subject& s) {
+  check(s, {Layout::kI2s128, 515, 640, 13, true});
+  check(s, {Layout::kT2, 300, 200, 131, false, Trits::kRandom, Codes::kRandom, 3});
+  check_large(s, {Layout::kI2s128, 2183, 384, 33});
+  check_large(s, {Layout::kI2s128, 391, 256, 387, true});
+  for (const Trits trits : {Trits::kAllPlus, Trits::kAllMinus}) {
+    for (const Codes codes : {Codes::kAll127, Codes::kAllMinus127, Codes::kAlternating}) {
+      check_large(s, {Layout::kI2s128, 256, 2560, 16, false, trits, codes});
+    }
+  }
+}
+
 void extremes(Subject& s) {
   for (const Trits trits : {Trits::kAllPlus, Trits::kAllMinus, Trits::kAllZero, Trits::kRandom}) {
     for (const Codes codes : {Codes::kAll127, Codes::kAllMinus127, Codes::kAlternating}) {
@@ -216,7 +229,7 @@ Tests matmul_tests() {
                  {"matmul.odd_shapes", kDefinition, odd_shapes},     {"matmul.group_shapes", kDefinition, group_shapes},
                  {"matmul.model_shapes", kDefinition, model_shapes}, {"matmul.scale_per_row", kDefinition, scale_per_row},
                  {"matmul.many_rows", kDefinition, many_rows},       {"matmul.extremes", kDefinition, extremes},
-                 {"matmul.largest_k", kDefinition, largest_k}};
+                 {"matmul.largest_k", kDefinition, largest_k},       {"matmul.blocks", kDefinition, blocks}};
   add_common_tests(tests, "matmul", typical);
   return tests;
 }
