@@ -88,7 +88,7 @@ struct Vnni {
 
   static inline void unpack_group(const uint8_t* const* row, uint64_t offset, uint8_t* out, uint64_t out_stride) {
     R word[8];
-    transpose_group(row, offset, word);
+    transpose_group([&](int i) { return row[i] + offset; }, word);
     BN_UNROLL
     for (int plane = 0; plane < 4; ++plane) {
       BN_UNROLL

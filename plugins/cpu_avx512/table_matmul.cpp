@@ -27,7 +27,7 @@ constexpr int kDots = 20, kTables = 16;               // of a group
 constexpr int kBundles = 8, kRows = 16 * kBundles;    // rows in work together
 constexpr int kTile = 2;                              // tokens in work together
 constexpr uint32_t kTokens = 128, kBlockRows = 1024;  // of a call at a time: tables and sums should stay in L2
-constexpr uint32_t kAsking = 16;                      // tiles that ask for the next weights
+constexpr uint32_t kAsking = 16;                      // tiles that ask for the next weights, the last ones
 constexpr uint32_t kXAhead = 8;                       // tokens from the one whose tables are made to the one that is asked for
 constexpr uint32_t kYAhead = 8 * kTile;               // tokens from the tile in work to the one whose y is asked for
 // Groups in a block. 16-bit sums hold: 2 * 16 tables of three products of a code, at most 2, and an activation, at most 128.
@@ -64,12 +64,12 @@ inline __m512i numbers_of(__m512i bytes) {
                          _mm512_shuffle_epi8(high, byte_and(right<4>(bytes), 15)));
 }
 
-// One group of two bundles, the 32 rows at row[..] + offset, into pair `pair` of group g of the block.
-inline void unpack(const uint8_t* const* row, uint64_t offset, uint32_t g, int pair, Place* place) {
+// One group of two bundles, the 32 rows at w, `stride` bytes from each other, into pair `pair` of group g of the block.
+inline void unpack(const uint8_t* w, uint64_t stride, uint32_t g, int pair, Place* place) {
   __m512i word[2][8];
   BN_UNROLL
   for (int b = 0; b < 2; ++b) {
-    transpose_group(row + 16 * b, offset, word[b]);
+    transpose_group([&](int i) { return w + static_cast<uint64_t>(16 * b + i) * stride; }, word[b]);
     BN_UNROLL
     for (int i = 0; i < 4; ++i) {
       auto* out = &place->codes[g][5 * i][2 * pair + b];
@@ -207,8 +207,8 @@ __attribute__((noinline)) void multiply_tile(const Place& place, uint32_t groups
 struct Block {
   const bn_matmul& a;
   uint32_t r0, t0, t1;
-  const float* scale;         // [kRows]
-  const uint8_t* const* row;  // [kRows], packed
+  const uint8_t* next;  // weights that are unpacked next, kRows of them `stride` bytes from each other
+  uint64_t stride;
 };
 // Columns that are unpacked: groups [g, g + n).
 struct Columns {
@@ -217,11 +217,18 @@ struct Columns {
 };
 
 inline void finish(const Block& b, uint32_t t, uint32_t tokens, const int32_t (*dot)[kRows]) {
+  const bn_tensor& w = *b.a.w;
+  const float* scale = w.n_scales == 1 ? nullptr : w.scales + b.r0;
   for (uint32_t j = 0; j < tokens; ++j) {
     const int32_t x_sum = b.a.x_sum[t + j];
     const float x_scale = b.a.x_scale[t + j];
     float* y = b.a.y + static_cast<uint64_t>(t + j) * b.a.y_stride + b.r0;
-    for (int i = 0; i < kRows; ++i) y[i] = static_cast<float>(dot[j][i] - x_sum) * (x_scale * b.scale[i]);
+    if (scale == nullptr) {
+      const float both = x_scale * w.scales[0];
+      for (int i = 0; i < kRows; ++i) y[i] = static_cast<float>(dot[j][i] - x_sum) * both;
+    } else {
+      for (int i = 0; i < kRows; ++i) y[i] = static_cast<float>(dot[j][i] - x_sum) * (x_scale * scale[i]);
+    }
   }
 }
 
@@ -238,16 +245,16 @@ inline void multiply_tokens(const Block& b, const Columns& c, uint32_t t, Place*
   if (c.last) finish(b, t, Tokens, dot + (t - b.t0));
 }
 
-// All tokens of the block. What is unpacked next, at row[..] + next, comes meanwhile: into L2, with the last tiles into L1.
-inline void multiply_columns(const Block& b, const Columns& c, int64_t next, Place* place, int32_t (*dot)[kRows]) {
+// All tokens of the block. What is unpacked next comes meanwhile: into L2, with the last tiles into L1.
+inline void multiply_columns(const Block& b, const Columns& c, Place* place, int32_t (*dot)[kRows]) {
   uint32_t t = b.t0, far = 0, near = 0;
   for (uint32_t left = (b.t1 - b.t0) / kTile; left > 0; --left, t += kTile) {
-    for (const uint32_t until = least(far + 4, kRows); far < until; ++far) __builtin_prefetch(b.row[far] + next, 0, 2);
+    for (const uint32_t until = least(far + 4, kRows); far < until; ++far) __builtin_prefetch(b.next + far * b.stride, 0, 2);
     const uint32_t until = left > kAsking ? 0 : kRows - (left - 1) * (kRows / kAsking);
-    for (; near < until; ++near) __builtin_prefetch(b.row[near] + next, 0, 3);
+    for (; near < until; ++near) __builtin_prefetch(b.next + near * b.stride, 0, 3);
     multiply_tokens<kTile>(b, c, t, place, dot);
   }
-  if (t < b.t1) multiply_tokens<1>(b, c, t, place, dot);
+  if (t < b.t1) multiply_tokens<1>(b, c, t, place, dot);  // kTile is 2
 }
 
 // Rows [row0, row1), whole kRows and at most kBlockRows, times tokens [t0, t1), at most kTokens.
@@ -264,19 +271,13 @@ void multiply_block(const bn_matmul& a, uint32_t row0, uint32_t row1, uint32_t t
         make_tables(x + kGroup * g, place->table[(t - t0) / kTile][g][0][(t - t0) % kTile], 64 * kTile);
     }
     for (uint32_t r = row0; r < row1; r += kRows) {
-      const uint8_t* row[kRows];
-      alignas(64) float scale[kRows];
-      for (uint32_t i = 0; i < kRows; ++i) {
-        row[i] = static_cast<const uint8_t*>(a.packed) + (r + i) * stride;
-        scale[i] = kit::row_scale(*a.w, r + i);
-      }
+      const uint8_t* w = static_cast<const uint8_t*>(a.packed) + r * stride + 32 * g0;
       for (uint32_t g = 0; g < c.n; ++g) {
-        for (int pair = 0; pair < kBundles / 2; ++pair) unpack(row + 32 * pair, 32 * (g0 + g), g, pair, place);
+        for (int pair = 0; pair < kBundles / 2; ++pair) unpack(w + 32 * pair * stride + 32 * g, stride, g, pair, place);
       }
-      const uint64_t rows_back = row1 - row0 - kRows;
-      const int64_t next =
-          static_cast<int64_t>(32 * g0 + (r + kRows < row1 ? kRows * stride : 32 * kGroups - rows_back * stride));
-      multiply_columns({a, r, t0, t1, scale, row}, c, next, place, place->dot[(r - row0) / kRows]);
+      const bool last_rows = r + kRows >= row1;
+      const uint8_t* next = last_rows ? w - (r - row0) * stride + 32 * kGroups : w + kRows * stride;
+      multiply_columns({a, r, t0, t1, next, stride}, c, place, place->dot[(r - row0) / kRows]);
     }
   }
 }

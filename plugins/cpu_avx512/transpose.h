@@ -15,13 +15,14 @@ static inline __m512i load_two(const void* low, const void* high) {
   return _mm512_inserti64x4(_mm512_castsi256_si512(half(low)), half(high), 1);
 }
 
-// One group, 32 bytes at row[i] + offset of 16 rows: dword i of word[j] is bytes [4j, 4j + 4) of row i.
-static inline void transpose_group(const uint8_t* const* row, uint64_t offset, __m512i* word) {
+// One group, 32 bytes at row(i) of 16 rows: dword i of word[j] is bytes [4j, 4j + 4) of row i.
+template <class Row>
+static inline void transpose_group(Row row, __m512i* word) {
   __m512i a[8], b[8];
   BN_UNROLL
   for (int i = 0; i < 8; ++i) {  // rows i and i + 4 of each eight
     const int r = i / 4 * 8 + i % 4;
-    a[i] = load_two(row[r] + offset, row[r + 4] + offset);
+    a[i] = load_two(row(r), row(r + 4));
   }
   BN_UNROLL
   for (int i = 0; i < 8; i += 2) {
