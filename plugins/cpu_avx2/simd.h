@@ -45,6 +45,7 @@ struct Avx2 {
   };
   static constexpr int kParts = 2;
   static constexpr int kScores = 8, kSums = 2;
+  static constexpr uint32_t kByteRows = 1;
   static constexpr int kTileRows = 4, kTileTokens = 3;
 
   static inline F join(const __m256* part) { return {part[0], part[1]}; }

@@ -13,6 +13,7 @@ struct Avx512 {
   using Part = Avx512;
   static constexpr int kParts = 1, kLanes = 16;
   static constexpr int kScores = 16, kSums = 4;
+  static constexpr uint32_t kByteRows = 4;
   static constexpr int kTileRows = 4, kTileTokens = 6;
 
   static inline __mmask16 first_lanes(uint32_t n) { return static_cast<__mmask16>(n >= 16 ? 0xFFFF : (1u << n) - 1); }

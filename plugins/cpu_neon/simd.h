@@ -37,6 +37,7 @@ struct Neon {
   using Part = Neon;  // 32 registers hold sums of whole F
   static constexpr int kParts = 1, kLanes = 16;
   static constexpr int kScores = 4, kSums = 1;  // 16 registers of sums out of 32, here and below
+  static constexpr uint32_t kByteRows = 1;
   static constexpr int kTileRows = 2, kTileTokens = 2;
 
   static inline F load(const float* p) { return {vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}; }

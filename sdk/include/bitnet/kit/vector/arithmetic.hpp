@@ -9,6 +9,7 @@
 //   join(parts)                the F of kParts registers
 //   kScores                    attention: Part::F sums of keys times queries in registers at once: 4, 8 or 16
 //   kSums                      attention: Part::F of each of four outputs in registers at once
+//   kByteRows                  dense, one token: rows of int8 in work together, two chains of an F for each; 1: four chains
 //   kTileRows, kTileTokens     dense, several tokens: Part::F sums in registers at once; kTileRows divides 8
 //   load(p), store(p, a)       16 floats, any alignment
 //   load_first(p, n)           the first n of 16 (n >= 1; 16 or more: all), zeros after them; nothing past them is read

@@ -18,28 +18,42 @@ static inline float finish_dense(const bn_tensor& w, uint32_t r, float sum) {
 // Bytes between the chunk in work and the one asked for: the latency of memory.
 inline constexpr uint32_t kBytesAhead = 8192;
 
-// Adds Chunks neighbouring chunks of one row to total, in their order; they are independent chains. A row is read from its
-// start to its end, which the prefetchers of the hardware like best (four rows side by side: 20 % slower), and passes by the L2
-// (asked for there: 4 % slower). Zen 5, one token, four chunks: f16 37 (AVX2) and 34 (AVX-512), int8 27 and 37 of 40 GB/s; two
-// chunks: 36 and 31, 27 and 35. Unrolled, so that the positions of scales are constants.
-template <class V, class Dtype, int Chunks>
-static inline void add_chunks(const uint8_t* w, const float* x, typename V::F* total) {
-  typename V::F sum[Chunks];
+// Adds Chunks neighbouring chunks of each of Rows rows, `apart` bytes from each other, to total, in their order; they are
+// independent chains. A row is read from its start to its end, which the prefetchers of the hardware like best, and passes by
+// the L2 (asked for there: 4 % slower). Zen 5, one token, four chunks of a row: f16 37 (AVX2) and 34 (AVX-512), int8 27 and 37
+// of 40 GB/s; two chunks: 36 and 31, 27 and 35. AVX-512, int8, four rows of two chunks: bench/README.md. Unrolled, so that the
+// positions of scales are constants.
+template <class V, class Dtype, int Rows, int Chunks>
+static inline void add_chunks(const uint8_t* w, uint64_t apart, const float* x, typename V::F* total) {
+  typename V::F sum[Rows][Chunks];
   BN_UNROLL
-  for (int c = 0; c < Chunks; ++c) sum[c] = V::zero();
+  for (int i = 0; i < Rows; ++i) {
+    BN_UNROLL
+    for (int c = 0; c < Chunks; ++c) sum[i][c] = V::zero();
+  }
   BN_UNROLL
   for (uint32_t s = 0; s < 16; ++s) {
     constexpr uint32_t bytes = Chunks * Dtype::chunk;
-    for (uint32_t line = (bytes * s / 16 + 63) / 64; line < (bytes * (s + 1) / 16 + 63) / 64; ++line) {
-      __builtin_prefetch(w + kBytesAhead + 64 * line, 0, 0);
+    BN_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+      for (uint32_t line = (bytes * s / 16 + 63) / 64; line < (bytes * (s + 1) / 16 + 63) / 64; ++line) {
+        __builtin_prefetch(w + i * apart + kBytesAhead / Rows + 64 * line, 0, 0);
+      }
     }
     BN_UNROLL
     for (int c = 0; c < Chunks; ++c) {
-      sum[c] = V::fma(Dtype::template get<V>(w + Dtype::chunk * c, s), V::load(x + 256 * c + 16 * s), sum[c]);
+      const auto v = V::load(x + 256 * c + 16 * s);
+      BN_UNROLL
+      for (int i = 0; i < Rows; ++i) {
+        sum[i][c] = V::fma(Dtype::template get<V>(w + i * apart + Dtype::chunk * c, s), v, sum[i][c]);
+      }
     }
   }
   BN_UNROLL
-  for (int c = 0; c < Chunks; ++c) *total = V::add(*total, sum[c]);
+  for (int i = 0; i < Rows; ++i) {
+    BN_UNROLL
+    for (int c = 0; c < Chunks; ++c) total[i] = V::add(total[i], sum[i][c]);
+  }
 }
 
 // Adds a last chunk of n < 256 elements.
@@ -52,20 +66,35 @@ static inline void add_rest(const uint8_t* w, const float* x, uint32_t n, typena
   *total = V::add(*total, sum);
 }
 
+// y of rows r, r + apart, ...
+template <class V, class Dtype, int Rows>
+static inline void multiply_rows(const bn_dense& a, uint32_t r, uint32_t apart) {
+  const uint32_t cols = a.w->cols;
+  const uint64_t stride = dense_row_bytes(a.w->dtype, cols), bytes = apart * stride;
+  const uint8_t* w = static_cast<const uint8_t*>(a.w->data) + r * stride;
+  typename V::F total[Rows];
+  BN_UNROLL
+  for (int i = 0; i < Rows; ++i) total[i] = V::zero();
+  uint32_t c = 0;
+  if constexpr (Rows == 1) {
+    for (; cols - c >= 1024; c += 1024, w += 4 * Dtype::chunk) add_chunks<V, Dtype, Rows, 4>(w, bytes, a.x + c, total);
+  }
+  for (; cols - c >= 512; c += 512, w += 2 * Dtype::chunk) add_chunks<V, Dtype, Rows, 2>(w, bytes, a.x + c, total);
+  for (; cols - c >= 256; c += 256, w += Dtype::chunk) add_chunks<V, Dtype, Rows, 1>(w, bytes, a.x + c, total);
+  BN_UNROLL
+  for (int i = 0; i < Rows; ++i) {
+    if (c < cols) add_rest<V, Dtype>(w + i * bytes, a.x + c, cols - c, &total[i]);
+    a.y[r + i * apart] = finish_dense(*a.w, r + i * apart, V::fold(total[i]));
+  }
+}
+
+// Several rows come from parts of the range that lie apart.
 template <class V, class Dtype>
 static inline void multiply_token(const bn_dense& a, uint32_t row0, uint32_t row1) {
-  const uint32_t cols = a.w->cols;
-  const uint64_t stride = dense_row_bytes(a.w->dtype, cols);
-  for (uint32_t r = row0; r < row1; ++r) {
-    const uint8_t* w = static_cast<const uint8_t*>(a.w->data) + r * stride;
-    auto total = V::zero();
-    uint32_t c = 0;
-    for (; cols - c >= 1024; c += 1024, w += 4 * Dtype::chunk) add_chunks<V, Dtype, 4>(w, a.x + c, &total);
-    for (; cols - c >= 512; c += 512, w += 2 * Dtype::chunk) add_chunks<V, Dtype, 2>(w, a.x + c, &total);
-    for (; cols - c >= 256; c += 256, w += Dtype::chunk) add_chunks<V, Dtype, 1>(w, a.x + c, &total);
-    if (c < cols) add_rest<V, Dtype>(w, a.x + c, cols - c, &total);
-    a.y[r] = finish_dense(*a.w, r, V::fold(total));
-  }
+  constexpr uint32_t kRows = Dtype::chunk == 256 ? V::kByteRows : 1;
+  const uint32_t part = (row1 - row0) / kRows;
+  for (uint32_t r = row0; r < row0 + part; ++r) multiply_rows<V, Dtype, kRows>(a, r, part);
+  for (uint32_t r = row0 + kRows * part; r < row1; ++r) multiply_rows<V, Dtype, 1>(a, r, 0);
 }
 
 // ------------------------------------------------------------------------------------------- several tokens
