@@ -142,20 +142,23 @@ void Ops::matmul_by_tokens(uint32_t member, const char* name, const bn_matmul& a
   const uint32_t rows = args.w->rows, granule = (127 / table_.row_granule + 1) * table_.row_granule;
   const uint32_t part = (std::max(rows / team_.size(), kPartRows) + granule - 1) / granule * granule;
   const uint32_t parts = (rows + part - 1) / part;
-  share(member, name, parts * n_tokens_, 32, [&](uint32_t u0, uint32_t u1, void* scratch) {
-    bn_status status = BN_OK;
-    while (u0 < u1 && status == BN_OK) {  // a part at a time
-      const uint32_t row = u0 / n_tokens_ * part, t = u0 % n_tokens_;
-      bn_matmul some = args;
-      some.m = std::min(u1 - u0, n_tokens_ - t);
-      some.x += static_cast<uint64_t>(t) * args.x_stride;
-      some.x_scale += t, some.x_sum += t;
-      some.y += static_cast<uint64_t>(t) * args.y_stride;
-      status = table_.matmul(device_, &some, row, std::min(rows, row + part), scratch);
-      u0 += some.m;
-    }
-    return status;
-  });
+  share(
+      member, name, parts * n_tokens_, 32,
+      [&](uint32_t u0, uint32_t u1, void* scratch) {
+        bn_status status = BN_OK;
+        while (u0 < u1 && status == BN_OK) {  // a part at a time
+          const uint32_t row = u0 / n_tokens_ * part, t = u0 % n_tokens_;
+          bn_matmul some = args;
+          some.m = std::min(u1 - u0, n_tokens_ - t);
+          some.x += static_cast<uint64_t>(t) * args.x_stride;
+          some.x_scale += t, some.x_sum += t;
+          some.y += static_cast<uint64_t>(t) * args.y_stride;
+          status = table_.matmul(device_, &some, row, std::min(rows, row + part), scratch);
+          u0 += some.m;
+        }
+        return status;
+      },
+      kMostTokens);
 }
 
 void Ops::add_bias(uint32_t member, const char* name, Activations y, const float* bias, uint32_t n) {
@@ -258,9 +261,25 @@ void Ops::attention(uint32_t member, const char* name, const bn_attn& args, std:
                one.q = args.q + static_cast<uint64_t>(runs[i].row) * args.q_stride;
                one.y = args.y + static_cast<uint64_t>(runs[i].row) * args.y_stride;
                one.k = pages[i].k, one.v = pages[i].v;
-               return table_.attention(device_, &one, begin, end, h0, h1, scratch);
+               return attention_in_pieces(one, begin, end, h0, h1, scratch);
              });
            });
+}
+
+// Heads [h0, h1), whole groups, of tokens [t0, t1) of a run: one call, or several with a sign of life after each.
+bn_status Ops::attention_in_pieces(const bn_attn& args, uint32_t t0, uint32_t t1, uint32_t h0, uint32_t h1, void* scratch) {
+  const uint64_t products = 2 * uint64_t{args.head_dim} * (args.pos0 + t1);  // of a query, at most
+  if (products * (t1 - t0) * (h1 - h0) <= kMostProducts) return table_.attention(device_, &args, t0, t1, h0, h1, scratch);
+  const uint32_t group = args.n_heads / args.n_kv_heads;
+  const uint32_t tokens = std::max(1u, std::clamp(most_units(products), kFewestQueries, kMostQueries) / group);
+  bn_status status = BN_OK;
+  for (uint32_t h = h0; h < h1 && status == BN_OK; h += group) {
+    for (uint32_t t = t0; t < t1 && status == BN_OK; t += tokens) {
+      status = table_.attention(device_, &args, t, std::min(t1, t + tokens), h, h + group, scratch);
+      beat();
+    }
+  }
+  return status;
 }
 
 void Ops::glu(uint32_t member, const char* name, Activations y, Activations gate, Activations up, uint32_t act, uint32_t n) {
@@ -288,8 +307,9 @@ bn_status Ops::dense_rows(const bn_dense& args, uint32_t row0, uint32_t row1, vo
 
 void Ops::dense(uint32_t member, const char* name, Activations y, const bn_tensor& weight, Activations x, uint32_t rows) {
   const bn_dense args{sizeof(bn_dense), rows, &weight, x.data, y.data, x.stride, y.stride};
-  run(member, name, weight.rows, table_.row_granule, false,
-      [&](uint32_t r0, uint32_t r1, void* scratch) { return dense_rows(args, r0, r1, scratch); });
+  run(
+      member, name, weight.rows, table_.row_granule, false,
+      [&](uint32_t r0, uint32_t r1, void* scratch) { return dense_rows(args, r0, r1, scratch); }, most_dense_rows(args));
 }
 
 }  // namespace bitnet::backend

@@ -107,28 +107,40 @@ class Ops {
       return BN_OK;
     });
   }
-  // f(begin, end, scratch) -> bn_status on pieces of [0, n) whose starts are multiples of granule, shared by the members. No
-  // barrier follows: the caller sees to one before results of others are read, and after at most a handful of these.
+  // f(begin, end, scratch) -> bn_status on pieces of [0, n) whose starts are multiples of granule, shared by the members; a
+  // piece is no more than `most`, except that it is one granule at least. No barrier follows: the caller sees to one before
+  // results of others are read, and after at most a handful of these.
   template <class F>
-  void share(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f);
+  void share(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f, uint32_t most = UINT32_MAX);
 
-  // The function that dense() calls, for rows [row0, row1) of args.w.
+  // The function that dense() calls, for rows [row0, row1) of args.w; and how many rows a piece has at most.
   bn_status dense_rows(const bn_dense& args, uint32_t row0, uint32_t row1, void* scratch) const;
+  static uint32_t most_dense_rows(const bn_dense& args) { return most_units(uint64_t{args.m} * args.w->cols); }
 
  private:
   // A whole op: alone, f(0, n, scratch) on member 0, or share() and a barrier.
   template <class F>
-  void run(uint32_t member, const char* name, uint32_t n, uint32_t granule, bool alone, F&& f);
+  void run(uint32_t member, const char* name, uint32_t n, uint32_t granule, bool alone, F&& f, uint32_t most = UINT32_MAX);
   // The same over tokens x columns, `width` floats to a column: pieces of tokens when there are enough, else of columns.
   template <class F>
   void run_grid(uint32_t member, const char* name, uint32_t columns, uint32_t granule, uint32_t width, F&& f);
   void matmul_by_tokens(uint32_t member, const char* name, const bn_matmul& args);
+  bn_status attention_in_pieces(const bn_attn& args, uint32_t t0, uint32_t t1, uint32_t h0, uint32_t h1, void* scratch);
   void attention_by_pages(uint32_t member, const char* name, const bn_attn& args, std::span<const Run> runs,
                           const Pages* pages);
   // Floats of an op that one member is done with before two have met.
   static constexpr uint32_t kAlone = 8192;
-  // From so many tokens on members share them, not the rows of a matrix, in parts of at least so many rows.
-  static constexpr uint32_t kManyTokens = 128, kPartRows = 512;
+  // From so many tokens on members share them, not the rows of a matrix, in parts of at least so many rows; so many tokens
+  // are a piece at most.
+  static constexpr uint32_t kManyTokens = 128, kPartRows = 512, kMostTokens = 128;
+  // Products of floats in one call at most. Every call is a sign of life, and the slowest kernels, cpu_portable's, do 100
+  // to 200 million in a second: a step on one thread, or on a long context, must not look like one that hangs. Kernels of
+  // attention like to have 256 queries in a call (bitnet/kit/vector/prompt_attention.hpp), and 32 at least.
+  static constexpr uint64_t kMostProducts = uint64_t{1} << 28;
+  static constexpr uint32_t kMostQueries = 256, kFewestQueries = 32;
+  static uint32_t most_units(uint64_t products_of_one) {
+    return static_cast<uint32_t>(std::max<uint64_t>(1, kMostProducts / std::max<uint64_t>(1, products_of_one)));
+  }
   // Pages are shared from so many on; below, heads are. Runs: see share().
   static constexpr uint32_t kFewestPages = 6, kMostRunsByPages = 8;
   bool alone(uint32_t width) const { return static_cast<uint64_t>(n_tokens_) * width <= kAlone; }
@@ -187,7 +199,7 @@ bool Ops::run_piece(uint32_t member, const char* name, uint32_t begin, uint32_t 
 }
 
 template <class F>
-void Ops::share(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f) {
+void Ops::share(uint32_t member, const char* name, uint32_t n, uint32_t granule, F&& f, uint32_t most) {
   Sequence& sequence = sequence_[member];
   if (sequence.apart) {
     team_.barrier();
@@ -199,12 +211,13 @@ void Ops::share(uint32_t member, const char* name, uint32_t n, uint32_t granule,
   if (!may_start(member, name)) return;
   // A piece is a share of what is left: large ones first, for long runs in memory, small ones at the end, so that members
   // finish together, even one that loses its core for a moment.
-  const uint32_t least = (n / (16 * team_.size()) / granule + 1) * granule;
+  most = std::max(most / granule * granule, granule);
+  const uint32_t least = std::min(most, (n / (16 * team_.size()) / granule + 1) * granule);
   std::atomic<uint32_t>& next = counters_[op % kCounters].next;
   uint32_t begin = next.load(std::memory_order_relaxed);
   while (begin < n) {
-    const uint32_t part = team_.size() == 1 ? n : 3 * (n - begin) / (4 * team_.size()) / granule * granule;
-    const uint32_t end = std::min(n, begin + std::max(part, least));
+    const uint32_t part = team_.size() == 1 ? n - begin : 3 * (n - begin) / (4 * team_.size()) / granule * granule;
+    const uint32_t end = begin + std::min(n - begin, std::clamp(part, least, most));
     if (!next.compare_exchange_weak(begin, end, std::memory_order_relaxed)) continue;
     if (!run_piece(member, name, begin, end, f)) return;
     begin = next.load(std::memory_order_relaxed);
@@ -212,9 +225,9 @@ void Ops::share(uint32_t member, const char* name, uint32_t n, uint32_t granule,
 }
 
 template <class F>
-void Ops::run(uint32_t member, const char* name, uint32_t n, uint32_t granule, bool alone, F&& f) {
+void Ops::run(uint32_t member, const char* name, uint32_t n, uint32_t granule, bool alone, F&& f, uint32_t most) {
   if (!alone) {
-    share(member, name, n, granule, f);
+    share(member, name, n, granule, f, most);
     return team_.barrier();
   }
   sequence_[member].apart = true;

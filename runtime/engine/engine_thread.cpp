@@ -1,6 +1,7 @@
 // engine/engine_thread.cpp - hand a function over, watch the heartbeat, give up after a grace period.
 #include "engine/engine_thread.h"
 
+#include <algorithm>
 #include <cfenv>
 #include <chrono>
 #include <condition_variable>
@@ -15,12 +16,14 @@ namespace bitnet::engine {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using std::chrono::duration;
+using Seconds = std::chrono::duration<double>;
 
 // How often a waiting caller looks at the stop flag and the heartbeat.
 constexpr auto kLook = std::chrono::milliseconds(20);
+// Of the time between two looks so much counts. When it is more, nothing ran: the program was stopped, the machine slept.
+constexpr Seconds kMostBetweenLooks(0.2);
 // Between being told to stop and being abandoned.
-constexpr duration<double> kGrace(1.0);
+constexpr Seconds kGrace(1.0);
 
 std::atomic<unsigned> abandoned_count{0};
 
@@ -85,20 +88,24 @@ void EngineThread::run(double patience, const std::atomic<bool>* stop, std::func
   s.error = nullptr;
   s.changed.notify_all();
   uint64_t beats = s.pulse.beats();
-  Clock::time_point alive = Clock::now();
+  Clock::time_point looked = Clock::now();
+  Seconds silent(0);
+  const Seconds most_silent(patience);
   bool hangs = false;
   while (!s.changed.wait_for(lock, kLook, [&] { return !s.busy; })) {
     const Clock::time_point now = Clock::now();
+    silent += std::min<Seconds>(now - looked, kMostBetweenLooks);
+    looked = now;
     if (stop != nullptr && stop->load(std::memory_order_relaxed)) s.pulse.request_stop();
     if (s.pulse.beats() != beats) {
       beats = s.pulse.beats();
-      alive = now;
+      silent = Seconds(0);
     }
-    if (!hangs && now - alive > duration<double>(patience)) {
+    if (!hangs && silent > most_silent) {
       hangs = true;
       s.pulse.request_stop();
     }
-    if (hangs && now - alive > duration<double>(patience) + kGrace) {
+    if (hangs && silent > most_silent + kGrace) {
       abandoned_ = true;
       ++abandoned_count;
       break;

@@ -252,15 +252,18 @@ void BestRows::run_full(uint32_t m, backend::Activations x, float* logits, uint3
 
 void BestRows::multiply_full(uint32_t m, backend::Activations x, backend::Activations y, uint32_t n_tokens, bool release) {
   const bn_dense args{sizeof(bn_dense), n_tokens, &head_.stored, x.data, y.data, x.stride, y.stride};
-  op_.share(m, "output", head_.stored.rows, op_.table().row_granule, [&](uint32_t r0, uint32_t r1, void* scratch) {
-    bn_status status = BN_OK;
-    for (uint32_t r = r0; r < r1 && status == BN_OK; r += kReleased) {
-      const uint32_t end = std::min(r1, r + kReleased);
-      status = op_.dense_rows(args, r, end, scratch);
-      if (release) release_stored(r, end);
-    }
-    return status;
-  });
+  op_.share(
+      m, "output", head_.stored.rows, op_.table().row_granule,
+      [&](uint32_t r0, uint32_t r1, void* scratch) {
+        bn_status status = BN_OK;
+        for (uint32_t r = r0; r < r1 && status == BN_OK; r += kReleased) {
+          const uint32_t end = std::min(r1, r + kReleased);
+          status = op_.dense_rows(args, r, end, scratch);
+          if (release) release_stored(r, end);
+        }
+        return status;
+      },
+      backend::Ops::most_dense_rows(args));
   op_.team().barrier();
 }
 

@@ -2,6 +2,9 @@
 #include "engine/engine.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <functional>
@@ -411,6 +414,26 @@ TEST(EngineThread, BeatsKeepItAliveAndTheStopFlagReachesIt) {
     stopped = true;
   });
   EXPECT_TRUE(stopped);
+}
+
+// As by ^Z and fg, or while the lid of a laptop is closed.
+TEST(EngineThread, TimeInWhichTheWholeProgramStoodStillDoesNotCount) {
+  EngineThread thread;
+  pid_t other = -1;
+  thread.run(1, nullptr, [&](Pulse&) {
+    other = ::fork();
+    if (other == 0) {
+      ::kill(::getppid(), SIGSTOP);
+      ::usleep(2'000'000);
+      ::kill(::getppid(), SIGCONT);
+      ::_exit(0);
+    }
+    for (int i = 0; i < 30; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));  // without a beat
+  });
+  int status = 0;
+  ASSERT_GT(other, 0);
+  EXPECT_EQ(::waitpid(other, &status, 0), other);
+  EXPECT_EQ(status, 0);
 }
 
 }  // namespace

@@ -123,5 +123,21 @@ TEST(ManyTokens, AFailureOfAnyPartEndsTheStep) {
   EXPECT_EQ(status, BN_E_TIMEOUT);
 }
 
+// So that a slow kernel gives signs of life.
+bn_status takes_128_tokens(bn_device* device, const bn_matmul* a, uint32_t row0, uint32_t row1, void* scratch) {
+  return a->m > 128 ? BN_E_TIMEOUT : bn_portable_kernels()->matmul(device, a, row0, row1, scratch);
+}
+
+TEST(ManyTokens, ACallHasNoMoreThan128) {
+  bn_kernels_v1 table = *bn_portable_kernels();
+  table.matmul = takes_128_tokens;
+  const Product product(40, 300);
+  for (const uint32_t members : {1u, 2u}) {
+    bn_status status = BN_E_INTERNAL;
+    EXPECT_TRUE(product.run(table, nullptr, members, &status) == product.definition());
+    EXPECT_EQ(status, BN_OK);
+  }
+}
+
 }  // namespace
 }  // namespace bitnet::backend
