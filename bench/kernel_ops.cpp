@@ -59,9 +59,10 @@ uint8_t* weight_pool() {
 class Rotation {
  public:
   explicit Rotation(size_t bytes) : bytes_((bytes + 4095) / 4096 * 4096), places_(kPoolBytes / bytes_) {}
-  const uint8_t* next() { return weight_pool() + i_++ % places_ * bytes_; }
+  const uint8_t* next() { return pool_ + i_++ % places_ * bytes_; }
 
  private:
+  const uint8_t* pool_ = weight_pool();  // made now, not while somebody measures
   size_t bytes_, places_, i_ = 0;
 };
 

@@ -105,20 +105,24 @@ BN_KIT_FN void decode_q6_k(const uint8_t* b, float* w) {
 BN_KIT_FN void decode_dense(uint32_t dtype, const uint8_t* row, uint32_t c0, uint32_t n, float* w) {
   const DenseDtype storage = dense_dtype(dtype);
   const uint8_t* p = row + static_cast<uint64_t>(c0) / storage.block * storage.bytes;
+  switch (dtype) {  // one element a block, in loops that compilers vectorise
+    case BN_DT_F32:
+      std::memcpy(w, p, 4ull * n);
+      return;
+    case BN_DT_F16:
+      for (uint64_t i = 0; i < n; ++i) w[i] = load_f16(p + 2 * i);
+      return;
+    case BN_DT_BF16:
+      for (uint64_t i = 0; i < n; ++i) w[i] = bf16_to_f32(load_u16(p + 2 * i));
+      return;
+    case BN_DT_I8_ROW:
+      for (uint64_t i = 0; i < n; ++i) w[i] = static_cast<float>(static_cast<int8_t>(p[i]));
+      return;
+    default:
+      break;
+  }
   for (uint32_t i = 0; i < n; i += storage.block, p += storage.bytes) {
     switch (dtype) {
-      case BN_DT_F32:
-        std::memcpy(w + i, p, 4);
-        break;
-      case BN_DT_F16:
-        w[i] = load_f16(p);
-        break;
-      case BN_DT_BF16:
-        w[i] = bf16_to_f32(load_u16(p));
-        break;
-      case BN_DT_I8_ROW:
-        w[i] = static_cast<float>(static_cast<int8_t>(*p));
-        break;
       case BN_DT_Q8_0:
         decode_q8_0(p, w + i);
         break;

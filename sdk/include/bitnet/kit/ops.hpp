@@ -162,15 +162,15 @@ static inline Softmax page_weights(const bn_attn& a, const float* q, uint32_t kv
   return {top, fold16(lane)};
 }
 
-// Element d of the sum of weights times values.
-static inline float page_value(const bn_attn& a, uint32_t kv_head, uint32_t page, uint32_t begin, uint32_t end, const float* e,
-                               uint32_t d) {
+// y[i] = element d + i of the sum of weights times values, i in [0, n): positions rising.
+static inline void page_values(const bn_attn& a, uint32_t kv_head, uint32_t page, uint32_t begin, uint32_t end, const float* e,
+                               uint32_t d, uint32_t n, float* y) {
   const uint64_t head = static_cast<uint64_t>(kv_head) * a.kv_stride_head;
-  float sum = 0.0f;
+  for (uint32_t i = 0; i < n; ++i) y[i] = 0.0f;
   for (uint32_t p = begin; p < end; ++p) {
-    sum = fma(e[p], kv_at(a.kv_dtype, a.v[page], head + static_cast<uint64_t>(p) * a.kv_stride_pos + d), sum);
+    const uint64_t at = head + static_cast<uint64_t>(p) * a.kv_stride_pos + d;
+    for (uint32_t i = 0; i < n; ++i) y[i] = fma(e[p], kv_at(a.kv_dtype, a.v[page], at + i), y[i]);
   }
-  return sum;
 }
 
 // What the outputs so far and the sums of the next page are multiplied with, now that `page` is merged into `all`.
@@ -192,8 +192,11 @@ static inline void attention_head(const bn_attn& a, const float* q, uint32_t kv_
     const uint32_t begin = begin_in(v, page), end = end_in(v, page);
     float e[BN_KV_PAGE];
     const MergeFactors m = merge_page(page_weights(a, q, kv_head, page, begin, end, e), &all);
-    for (uint32_t d = 0; d < a.head_dim; ++d) {
-      y[d] = fma(page_value(a, kv_head, page, begin, end, e, d), m.add, y[d] * m.keep);
+    for (uint32_t d = 0; d < a.head_dim; d += 64) {
+      float value[64];
+      const uint32_t n = a.head_dim - d < 64 ? a.head_dim - d : 64;
+      page_values(a, kv_head, page, begin, end, e, d, n, value);
+      for (uint32_t i = 0; i < n; ++i) y[d + i] = fma(value[i], m.add, y[d + i] * m.keep);
     }
   }
   const float inverse = 1.0f / all.total;
@@ -232,7 +235,7 @@ static inline void attention_parts(const bn_attn& a, const bn_attn_parts& parts,
         float e[BN_KV_PAGE];
         float* part = part_of(a, parts, t, h, page);
         const Softmax s = page_weights(a, q, h / group, page, begin, end, e);
-        for (uint32_t d = 0; d < a.head_dim; ++d) part[d] = page_value(a, h / group, page, begin, end, e, d);
+        page_values(a, h / group, page, begin, end, e, 0, a.head_dim, part);
         part[a.head_dim] = s.top;
         part[a.head_dim + 1] = s.total;
       }

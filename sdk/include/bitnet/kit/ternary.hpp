@@ -27,10 +27,13 @@ static inline uint64_t row_bytes(Layout layout, uint32_t cols) {
 // One row of stored bytes to trits w in {-1, 0, 1}. The code 3 is refused when a model is loaded; here it would be 2.
 static inline void read_row(Layout layout, const uint8_t* row, uint32_t cols, int8_t* trits) {
   if (layout == Layout::kI2s128) {
-    for (uint32_t c = 0; c < cols; c += 128) {
-      for (uint32_t j = 0; j < 128; ++j) {
-        trits[c + j] = static_cast<int8_t>((row[c / 4 + j % 32] >> (6 - 2 * (j / 32)) & 3) - 1);
-      }
+    for (uint32_t c = 0; c < cols; c += 128, row += 32, trits += 128) {
+      uint8_t group[32];  // apart from the trits, and no index that could wrap around: compilers vectorise this
+      std::memcpy(group, row, 32);
+      for (int p = 0; p < 32; ++p) trits[p] = static_cast<int8_t>((group[p] >> 6) - 1);
+      for (int p = 0; p < 32; ++p) trits[32 + p] = static_cast<int8_t>((group[p] >> 4 & 3) - 1);
+      for (int p = 0; p < 32; ++p) trits[64 + p] = static_cast<int8_t>((group[p] >> 2 & 3) - 1);
+      for (int p = 0; p < 32; ++p) trits[96 + p] = static_cast<int8_t>((group[p] & 3) - 1);
     }
   } else {
     for (uint32_t c = 0; c < cols; ++c) trits[c] = static_cast<int8_t>((row[c / 4] >> (2 * (c % 4)) & 3) - 1);
