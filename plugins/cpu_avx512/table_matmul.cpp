@@ -254,7 +254,8 @@ inline void multiply_columns(const Block& b, const Columns& c, Place* place, int
     for (; near < until; ++near) __builtin_prefetch(b.next + near * b.stride, 0, 3);
     multiply_tokens<kTile>(b, c, t, place, dot);
   }
-  if (t < b.t1) multiply_tokens<1>(b, c, t, place, dot);  // kTile is 2
+  static_assert(kTile == 2, "one token may be left over");
+  if (t < b.t1) multiply_tokens<1>(b, c, t, place, dot);
 }
 
 // Rows [row0, row1), whole kRows and at most kBlockRows, times tokens [t0, t1), at most kTokens.

@@ -269,9 +269,9 @@ void Ops::attention(uint32_t member, const char* name, const bn_attn& args, std:
 // Heads [h0, h1), whole groups, of tokens [t0, t1) of a run: one call, or several with a sign of life after each.
 bn_status Ops::attention_in_pieces(const bn_attn& args, uint32_t t0, uint32_t t1, uint32_t h0, uint32_t h1, void* scratch) {
   const uint64_t products = 2 * uint64_t{args.head_dim} * (args.pos0 + t1);  // of a query, at most
-  if (products * (t1 - t0) * (h1 - h0) <= kMostProducts) return table_.attention(device_, &args, t0, t1, h0, h1, scratch);
+  if (products * (t1 - t0) * (h1 - h0) <= kFewProducts) return table_.attention(device_, &args, t0, t1, h0, h1, scratch);
   const uint32_t group = args.n_heads / args.n_kv_heads;
-  const uint32_t tokens = std::max(1u, std::clamp(most_units(products), kFewestQueries, kMostQueries) / group);
+  const uint32_t tokens = std::max(1u, kQueries / group);
   bn_status status = BN_OK;
   for (uint32_t h = h0; h < h1 && status == BN_OK; h += group) {
     for (uint32_t t = t0; t < t1 && status == BN_OK; t += tokens) {

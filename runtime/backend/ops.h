@@ -133,11 +133,12 @@ class Ops {
   // From so many tokens on members share them, not the rows of a matrix, in parts of at least so many rows; so many tokens
   // are a piece at most.
   static constexpr uint32_t kManyTokens = 128, kPartRows = 512, kMostTokens = 128;
-  // Products of floats in one call at most. Every call is a sign of life, and the slowest kernels, cpu_portable's, do 100
-  // to 200 million in a second: a step on one thread, or on a long context, must not look like one that hangs. Kernels of
-  // attention like to have 256 queries in a call (bitnet/kit/vector/prompt_attention.hpp), and 32 at least.
-  static constexpr uint64_t kMostProducts = uint64_t{1} << 28;
-  static constexpr uint32_t kMostQueries = 256, kFewestQueries = 32;
+  // Every call is a sign of life, and a step on one thread, or on a long context, must not look like one that hangs: kernels
+  // that are plain and sanitized, or without FMA, do some ten million products of floats in a second. So many are in a call of
+  // dense at most. A call of attention that has more than kFewProducts has so many queries of a KV head: what fast kernels
+  // take together anyway (bitnet/kit/vector/prompt_attention.hpp).
+  static constexpr uint64_t kMostProducts = uint64_t{1} << 28, kFewProducts = uint64_t{1} << 24;
+  static constexpr uint32_t kQueries = 256;
   static uint32_t most_units(uint64_t products_of_one) {
     return static_cast<uint32_t>(std::max<uint64_t>(1, kMostProducts / std::max<uint64_t>(1, products_of_one)));
   }
