@@ -133,10 +133,9 @@ class Ops {
   // From so many tokens on members share them, not the rows of a matrix, in parts of at least so many rows; so many tokens
   // are a piece at most.
   static constexpr uint32_t kManyTokens = 128, kPartRows = 512, kMostTokens = 128;
-  // Every call is a sign of life, and a step on one thread, or on a long context, must not look like one that hangs: kernels
-  // that are plain and sanitized, or without FMA, do some ten million products of floats in a second. So many are in a call of
-  // dense at most. A call of attention that has more than kFewProducts has so many queries of a KV head: what fast kernels
-  // take together anyway (bitnet/kit/vector/prompt_attention.hpp).
+  // Every call is a sign of life, and a step on one thread, or on a long context, must not look like one that hangs. dense()
+  // has at most kMostProducts products of floats in a call. A call of attention with more than kFewProducts has at most
+  // kQueries queries, of one KV head: what fast kernels take together anyway (bitnet/kit/vector/prompt_attention.hpp).
   static constexpr uint64_t kMostProducts = uint64_t{1} << 28, kFewProducts = uint64_t{1} << 24;
   static constexpr uint32_t kQueries = 256;
   static uint32_t most_units(uint64_t products_of_one) {
