@@ -14,15 +14,21 @@ namespace bn::avx512 {
 using kit::i2s128::kGroup, kit::i2s128::packed_row_bytes;
 
 // Private memory of one op call, bytes: the largest of what the sources keep there, each checked by its source.
-inline constexpr uint32_t kScratchBytes = 800 * 1024;
+inline constexpr uint32_t kScratchBytes = 840 * 1024;
 
 // Rows [row0, row1) of a bn.t2 matrix into dst, the start of the whole packed matrix. Returns the first row that holds the
 // invalid code 3, or row1.
 uint32_t pack_rows(const bn_tensor& w, uint32_t row0, uint32_t row1, uint8_t* dst);
 
+// The same of bn.t2 or bn.i2s128 into the layout of packs_fives.h.
+uint32_t pack_fives(const bn_tensor& w, uint32_t row0, uint32_t row1, uint8_t* dst);
+
 bn_status matmul(bn_device*, const bn_matmul* a, uint32_t row0, uint32_t row1, void* scratch);
 // The same, faster for many tokens on some CPUs.
 bn_status table_matmul(bn_device*, const bn_matmul* a, uint32_t row0, uint32_t row1, void* scratch);
+// The same two with weights in the layout of packs_fives.h, for CPUs with VBMI.
+bn_status matmul_fives(bn_device*, const bn_matmul* a, uint32_t row0, uint32_t row1, void* scratch);
+bn_status table_matmul_fives(bn_device*, const bn_matmul* a, uint32_t row0, uint32_t row1, void* scratch);
 bn_status dense(bn_device*, const bn_dense* a, uint32_t row0, uint32_t row1, void* scratch);
 bn_status norm(bn_device*, const bn_norm* a, uint32_t vec0, uint32_t vec1, void* scratch);
 bn_status rope(bn_device*, const bn_rope* a, uint32_t tok0, uint32_t tok1, uint32_t head0, uint32_t head1, void* scratch);

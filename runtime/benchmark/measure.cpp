@@ -346,7 +346,9 @@ Row measure(const model::Model& model, const backend::Registry& registry, const 
     if (e.kind() != ErrorKind::kNoBackend && e.kind() != ErrorKind::kNoMemory) throw;
     return not_measured(setup, test, e.what());
   }
-  judge(count_workload(model, setup.kv_dtype), cache_bytes, row);
+  Workload workload = count_workload(model, setup.kv_dtype);
+  if (row.matrices.matrix_bytes_read != 0) workload.matrix_bytes = row.matrices.matrix_bytes_read;  // packed more tightly
+  judge(workload, cache_bytes, row);
   return row;
 }
 

@@ -12,7 +12,7 @@
 namespace bitnet::benchmark {
 
 struct Workload {
-  uint64_t matrix_bytes = 0;       // ternary matrices, 2 bits per weight
+  uint64_t matrix_bytes = 0;       // ternary matrices as the file has them, 2 bits per weight
   uint64_t head_bytes = 0;         // output head as stored
   uint64_t head_row_bytes = 0;     // one row of it
   uint64_t kv_position_bytes = 0;  // keys and values of one position, all layers

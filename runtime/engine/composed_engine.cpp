@@ -94,6 +94,7 @@ ComposedModel::ComposedModel(backend::OpenDevice opened, const model::Model& mod
   info.n_converted = weights.n_converted;
   info.n_cached = weights.n_cached;
   info.weight_bytes_owned = weights.bytes_owned;
+  info.matrix_bytes_read = weights.bytes_read;
   info.head = graph.head_use();
   info.reads_and_samples = true;
 }

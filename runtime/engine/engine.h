@@ -55,6 +55,7 @@ struct EngineInfo {
   uint32_t n_native = 0, n_packed = 0, n_converted = 0;  // matrices
   uint32_t n_cached = 0;                                 // of the packed and converted ones, mapped from the prepack cache
   uint64_t weight_bytes_owned = 0;                       // packed or converted copies
+  uint64_t matrix_bytes_read = 0;                        // of all matrices as the backend reads them; 0: not known
   double pack_seconds = 0;
   model::HeadUse head;             // of a kernels plugin
   bool decodes_many = false;       // decode() of many tokens is one call of the backend

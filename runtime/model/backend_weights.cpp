@@ -161,6 +161,7 @@ class Preparation {
     for (const Plan& p : plans_) {
       ++(p.way == Way::kNative ? result_.n_native : p.way == Way::kPack ? result_.n_packed : result_.n_converted);
       if (p.way != Way::kNative) shapes_.push_back(p.stored);
+      result_.bytes_read += p.way == Way::kNative ? p.source.bytes : p.stored.bytes;
     }
     std::vector<backend::Linear> linears;
     if (cache_ != nullptr && (shapes_.empty() || !find_layout())) cache_ = nullptr;
@@ -216,6 +217,7 @@ class Preparation {
       for (const Plan& p : plans_) {
         linears.push_back(linear_of(p, p.way == Way::kNative ? p.source.data : result_.cached->piece(piece++).data()));
         if (fault.empty()) self_test(*p.matrix, linears.back(), ops_);
+        give_back(p);
         ops_.beat();
       }
     } catch (const BackendError& e) {  // made anew, the plugin may still be right
@@ -261,11 +263,16 @@ class Preparation {
       }
       linears.push_back(linear_of(p, at));
       self_test(*p.matrix, linears.back(), ops_);
-      if (p.way != Way::kNative && file_ != nullptr) file_->release(p.matrix->source->data, p.matrix->source->bytes);
+      give_back(p);
       ops_.beat();
     }
     if (cache_ != nullptr) cache_->keep(layout_, shapes_, data);
     return linears;
+  }
+
+  // The pages of a matrix that is read from elsewhere now.
+  void give_back(const Plan& p) const {
+    if (p.way != Way::kNative && file_ != nullptr) file_->release(p.matrix->source->data, p.matrix->source->bytes);
   }
 
   AlignedBuffer packed(const Plan& p) const {

@@ -36,6 +36,7 @@ struct BackendWeights {
   uint32_t n_native = 0, n_packed = 0, n_converted = 0;  // matrices by way of use; converted: native bn.t2
   uint32_t n_cached = 0;                                 // of the packed and converted ones, those mapped from the cache
   uint64_t bytes_owned = 0;
+  uint64_t bytes_read = 0;  // of all matrices as the backend reads them
   std::unique_ptr<store::PrepackFile> cached;
 };
 

@@ -128,6 +128,19 @@ TEST(Benchmark, HashIsThatOfTheSameTokensInRun) {
   EXPECT_EQ(json::parse(result.out)["rows"][0]["logits_hash"], json::parse(run.out)["logits_hash"]);
 }
 
+// Shares and GB/s mean something only when the bytes are those that are read.
+TEST(Benchmark, BytesAreThoseOfTheMatricesAsTheBackendHasThem) {
+  const auto bytes = [](const std::string& weights) {
+    const ProgramResult result = bench({"-p", "0", "-n", "1", "-r", "1", "-t", "1", "--backend", "cpu_avx512", "-o", "json",
+                                        "--backend-options", "cpu_avx512={\"weights\":\"" + weights + "\"}"});
+    return result.exit_code == 0 ? json::parse(result.out)["rows"][0]["bytes"].get<double>() : 0.0;
+  };
+  const double in_place = bytes("in_place"), packed = bytes("packed");
+  if (packed == 0.0) GTEST_SKIP() << "this CPU has no AVX-512 VBMI";
+  // Four layers: q, output 256x256, k, v 128x256, gate, up 768x256, down 256x768. Packed: 320 bytes for 16 rows x 96 columns.
+  EXPECT_EQ(in_place - packed, 4.0 * ((2304 * 64 + 256 * 192) - (2304 / 16 * 3 * 320 + 256 / 16 * 8 * 320)));
+}
+
 TEST(Benchmark, OtherFormsHoldTheSameRows) {
   const ProgramResult lines = small({"-p", "4", "-n", "2", "-o", "jsonl", "-oe", "csv"});
   ASSERT_EQ(lines.exit_code, 0) << lines;

@@ -15,7 +15,7 @@
 namespace bitnet::backend {
 namespace {
 
-constexpr uint32_t kCols = 128;
+constexpr uint32_t kCols = 128, kStride = 256;  // columns; of the activations, zero behind them as far as any k_align asks
 
 class Product {
  public:
@@ -23,7 +23,7 @@ class Product {
       : rows_(rows),
         tokens_(tokens),
         w_(uint64_t{rows} * kCols / 4),
-        x_(uint64_t{tokens} * kCols),
+        x_(uint64_t{tokens} * kStride),
         x_scale_(tokens),
         x_sum_(tokens) {
     static const uint8_t fingerprint[16] = BN_FINGERPRINT_I2S128;
@@ -38,7 +38,7 @@ class Product {
     for (uint32_t t = 0; t < tokens; ++t) {
       for (uint32_t c = 0; c < kCols; ++c) {
         const int x = static_cast<int>(generator() % 255) - 127;
-        x_[uint64_t{t} * kCols + c] = static_cast<int8_t>(x);
+        x_[uint64_t{t} * kStride + c] = static_cast<int8_t>(x);
         x_sum_[t] += x;
       }
       x_scale_[t] = 1.0f / static_cast<float>(1 + t % 13);
@@ -57,7 +57,7 @@ class Product {
   std::vector<float> definition() const {
     std::vector<float> y(uint64_t{rows_} * tokens_);
     const bn_matmul a{sizeof(bn_matmul), tokens_,       &linear_.weight, w_.data(), x_.data(),
-                      x_scale_.data(),   x_sum_.data(), y.data(),        kCols,     rows_};
+                      x_scale_.data(),   x_sum_.data(), y.data(),        kStride,   rows_};
     std::vector<int8_t> trits(kCols);
     bn::kit::matmul(a, 0, rows_, trits.data());
     return y;
@@ -68,8 +68,21 @@ class Product {
     Ops ops(&table, device, team);
     ops.begin(tokens_, nullptr);
     const Quantized x{const_cast<int8_t*>(x_.data()), const_cast<float*>(x_scale_.data()), const_cast<int32_t*>(x_sum_.data()),
-                      kCols};
-    const Ops::LinearCall call{&linear_, {y.data(), rows_}};
+                      kStride};
+    Linear linear = linear_;
+    std::vector<uint8_t> packed;
+    if (table.accepts(device, &linear.weight) == BN_PACK) {
+      bn_format layout{};
+      layout.struct_size = sizeof layout;
+      uint64_t bytes = 0;
+      EXPECT_EQ(table.pack_size(device, &linear.weight, &bytes, &layout, nullptr), BN_OK);
+      packed.resize(bytes + 64);
+      uint8_t* place = packed.data() + (64 - reinterpret_cast<uintptr_t>(packed.data()) % 64);
+      EXPECT_EQ(table.pack(device, &linear.weight, 0, rows_, place, nullptr), BN_OK);
+      linear.packed = place;
+      linear.weight.data = nullptr;
+    }
+    const Ops::LinearCall call{&linear, {y.data(), rows_}};
     team.run([&](uint32_t member) { ops.bit_linear(member, x, {&call, 1}); });
     *status = ops.status();
     return y;

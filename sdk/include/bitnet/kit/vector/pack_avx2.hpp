@@ -30,24 +30,28 @@ static inline __m256i pack_group(const uint8_t* t2, __m256i* invalid) {
   return group;
 }
 
+// Group g of the bn.t2 row at t2; columns past the last are padded with weight 0.
+static inline __m256i pack_group_of_row(const uint8_t* t2, uint32_t cols, uint32_t g, __m256i* invalid) {
+  const uint32_t rest = cols - g * i2s128::kGroup;
+  t2 += 32 * g;
+  if (rest >= i2s128::kGroup) return pack_group(t2, invalid);
+  uint8_t last[32];
+  std::memset(last, 0x55, sizeof last);  // code 1, weight 0
+  std::memcpy(last, t2, (rest + 3) / 4);
+  if (rest % 4 != 0) {
+    const unsigned used = (1u << 2 * (rest % 4)) - 1;
+    last[rest / 4] = static_cast<uint8_t>((last[rest / 4] & used) | (0x55 & ~used));
+  }
+  return pack_group(last, invalid);
+}
+
 static inline uint32_t pack_rows_avx2(const bn_tensor& w, uint32_t row0, uint32_t row1, uint8_t* dst) {
   const uint64_t t2_bytes = (static_cast<uint64_t>(w.cols) + 3) / 4, out_bytes = i2s128::packed_row_bytes(w.cols);
-  const uint32_t full = w.cols / i2s128::kGroup, rest = w.cols % i2s128::kGroup;
   for (uint32_t r = row0; r < row1; ++r) {
     const uint8_t* in = static_cast<const uint8_t*>(w.data) + r * t2_bytes;
     __m256i* out = reinterpret_cast<__m256i*>(dst + r * out_bytes);
     __m256i invalid = _mm256_setzero_si256();
-    for (uint32_t g = 0; g < full; ++g) _mm256_storeu_si256(out + g, pack_group(in + 32 * g, &invalid));
-    if (rest != 0) {
-      uint8_t last[32];
-      std::memset(last, 0x55, sizeof last);  // code 1, weight 0
-      std::memcpy(last, in + 32 * full, (rest + 3) / 4);
-      if (rest % 4 != 0) {
-        const unsigned used = (1u << 2 * (rest % 4)) - 1;
-        last[rest / 4] = static_cast<uint8_t>((last[rest / 4] & used) | (0x55 & ~used));
-      }
-      _mm256_storeu_si256(out + full, pack_group(last, &invalid));
-    }
+    for (uint32_t g = 0; g < out_bytes / 32; ++g) _mm256_storeu_si256(out + g, pack_group_of_row(in, w.cols, g, &invalid));
     if (_mm256_testz_si256(invalid, invalid) == 0) return r;
   }
   return row1;
