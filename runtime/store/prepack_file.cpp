@@ -119,6 +119,43 @@ std::string write_at(int fd, const void* data, uint64_t bytes, uint64_t offset) 
   return {};
 }
 
+// Writes a file from its start, 2 MiB at a time and there aligned: the system then keeps it in large pages, and a matrix is
+// read a quarter faster through them. Pieces as they are, of any length, would leave most of it in small ones.
+class LargeWrites {
+ public:
+  explicit LargeWrites(int fd) : fd_(fd), buffer_(kLarge) {}
+
+  // Empty, or the system's reason; the same for finish().
+  std::string add(const void* data, uint64_t bytes) {
+    const auto* from = static_cast<const uint8_t*>(data);
+    while (bytes > 0) {
+      const uint64_t n = std::min(bytes, kLarge - used_);
+      std::memcpy(buffer_.data() + used_, from, n);
+      from += n, bytes -= n, used_ += n;
+      if (used_ < kLarge) break;
+      if (std::string fault = finish(); !fault.empty()) return fault;
+    }
+    return {};
+  }
+  // Zeros up to an offset of the file.
+  std::string pad(uint64_t offset) {
+    static constexpr uint8_t kZeros[kAlign] = {};
+    return add(kZeros, offset - (offset_ + used_));  // fewer than kAlign, as pieces follow each other
+  }
+  std::string finish() {
+    std::string fault = write_at(fd_, buffer_.data(), used_, offset_);
+    offset_ += used_;
+    used_ = 0;
+    return fault;
+  }
+
+ private:
+  static constexpr uint64_t kLarge = 2u << 20;
+  int fd_;
+  std::vector<uint8_t> buffer_;
+  uint64_t used_ = 0, offset_ = 0;
+};
+
 }  // namespace
 
 std::string PrepackKey::hash() const {
@@ -157,6 +194,7 @@ std::variant<std::unique_ptr<PrepackFile>, std::string> PrepackFile::open(const 
   if (fault.empty()) ::futimens(fd, nullptr);  // last use, for whoever makes room
   ::close(fd);
   if (!fault.empty()) return fault;
+  ::madvise(const_cast<uint8_t*>(file->map_), file->bytes_, MADV_HUGEPAGE);
   ::madvise(const_cast<uint8_t*>(file->map_), file->bytes_, MADV_WILLNEED);
   for (const PieceRecord& r : place(shapes)) file->pieces_.emplace_back(file->map_ + r.offset, r.bytes);
   return file;
@@ -170,12 +208,15 @@ std::string write_prepack_file(int fd, const PrepackKey& key, std::span<const Pi
     return system_text(errno);
   if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) return system_text(errno);
   const std::vector<PieceRecord> records = place(shapes);
-  for (size_t i = 0; i < records.size(); ++i) {
-    if (std::string fault = write_at(fd, data[i], records[i].bytes, records[i].offset); !fault.empty()) return fault;
-  }
   const Header header = make_header(key, shapes, records);
-  std::string fault = write_at(fd, &header, sizeof header, 0);
-  if (fault.empty()) fault = write_at(fd, records.data(), records.size() * sizeof(PieceRecord), sizeof header);
+  LargeWrites file(fd);
+  std::string fault = file.add(&header, sizeof header);
+  if (fault.empty()) fault = file.add(records.data(), records.size() * sizeof(PieceRecord));
+  for (size_t i = 0; fault.empty() && i < records.size(); ++i) {
+    fault = file.pad(records[i].offset);
+    if (fault.empty()) fault = file.add(data[i], records[i].bytes);
+  }
+  if (fault.empty()) fault = file.finish();
   if (fault.empty() && ::fsync(fd) != 0) fault = system_text(errno);
   return fault;
 }

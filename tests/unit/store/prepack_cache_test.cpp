@@ -78,6 +78,29 @@ TEST_F(PrepackCacheTest, WhatIsKeptIsFound) {
   EXPECT_EQ(fs::status(only_file()).permissions(), fs::perms::owner_read | fs::perms::owner_write);
 }
 
+// A file is written two megabytes at a time, wherever its pieces begin and end.
+TEST_F(PrepackCacheTest, PiecesOfAnySizeComeBack) {
+  constexpr uint64_t kWrite = 2u << 20;
+  std::vector<PieceShape> shapes;
+  std::vector<std::string> bytes;
+  for (const uint64_t size : {uint64_t{1}, kWrite - 4096, kWrite, uint64_t{5}, 2 * kWrite + 4097, kWrite - 1}) {
+    std::string piece(size, '\0');
+    for (uint64_t i = 0; i < size; ++i) piece[i] = static_cast<char>(i * 2654435761u >> 13 ^ shapes.size());
+    shapes.push_back({1, 1, size});
+    bytes.push_back(std::move(piece));
+  }
+  std::vector<const void*> data;
+  for (const std::string& b : bytes) data.push_back(b.data());
+  PrepackCache kept = cache();
+  ASSERT_TRUE(kept.keep(kLayout, shapes, data));
+  const std::unique_ptr<PrepackFile> file = cache().find(kLayout, shapes);
+  ASSERT_NE(file, nullptr);
+  for (size_t i = 0; i < shapes.size(); ++i)
+    EXPECT_TRUE(
+        std::ranges::equal(file->piece(i), std::span(reinterpret_cast<const uint8_t*>(bytes[i].data()), bytes[i].size())))
+        << i;
+}
+
 TEST_F(PrepackCacheTest, OtherModelsPluginsVersionsAndLayoutsAreOtherFiles) {
   EXPECT_TRUE(keep(cache()));
   EXPECT_FALSE(is_found(cache("1.1")));
