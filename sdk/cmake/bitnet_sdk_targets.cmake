@@ -22,13 +22,18 @@ function(bitnet_sdk_targets include src)
   target_link_libraries(bitnet_kit INTERFACE bitnet_sdk)
   target_compile_features(bitnet_kit INTERFACE cxx_std_20)
 
-  add_library(bitnet_portable STATIC EXCLUDE_FROM_ALL ${src}/portable_baseline.cpp ${src}/portable_fma.cpp)
+  bitnet_portable_library_(bitnet_portable ${src})
   add_library(bitnet::portable ALIAS bitnet_portable)
-  target_link_libraries(bitnet_portable PUBLIC bitnet_kit)
-  target_compile_options(bitnet_portable PRIVATE -O3 -ffp-contract=off -fno-fast-math)
-  set_target_properties(bitnet_portable PROPERTIES CXX_VISIBILITY_PRESET hidden POSITION_INDEPENDENT_CODE ON)
+endfunction()
+
+# The library of the ops under a name; more: flags behind the usual ones.
+function(bitnet_portable_library_ name src)
+  add_library(${name} STATIC EXCLUDE_FROM_ALL ${src}/portable_baseline.cpp ${src}/portable_fma.cpp)
+  target_link_libraries(${name} PUBLIC bitnet_kit)
+  target_compile_options(${name} PRIVATE -O3 -ffp-contract=off -fno-fast-math ${ARGN})
+  set_target_properties(${name} PROPERTIES CXX_VISIBILITY_PRESET hidden POSITION_INDEPENDENT_CODE ON)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    set_source_files_properties(${src}/portable_fma.cpp TARGET_DIRECTORY bitnet_portable
+    set_source_files_properties(${src}/portable_fma.cpp TARGET_DIRECTORY ${name}
       PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mf16c")
   endif()
 endfunction()

@@ -24,28 +24,38 @@ struct AttentionCase {
   uint32_t page_elements() const {
     return n_kv_heads * head_dim * BN_KV_PAGE + gap * BN_KV_PAGE * (head_major ? n_kv_heads : 1);
   }
+  size_t page_numbers() const {
+    return static_cast<size_t>((pos0 + tokens - 1) / BN_KV_PAGE + 1) * BN_KV_PAGE * n_kv_heads * head_dim;
+  }
   bool seen(uint32_t position, Range tokens_asked) const {
     return position < pos0 + tokens_asked.second && (window == 0 || position + window > pos0 + tokens_asked.first);
   }
+};
+
+// What the pages of a case hold. Made once a case: numbers take longer than what is computed from them.
+struct PageNumbers {
+  explicit PageNumbers(const AttentionCase& c)
+      : keys(Random(11).normals(c.page_numbers())), values(Random(12).normals(c.page_numbers())) {}
+  std::vector<float> keys, values;
 };
 
 // The pages of keys or of values. Elements that no token asked for may read are NaN; pages without any visible position
 // are not there at all.
 class Pages {
  public:
-  Pages(const char* name, const AttentionCase& c, uint64_t seed, Range tokens, Edge edge) : name_(name) {
-    Random random(seed);
+  Pages(const char* name, const AttentionCase& c, const std::vector<float>& numbers, Range tokens, Edge edge) : name_(name) {
+    const float* next = numbers.data();
     for (uint32_t first = 0; first < c.pos0 + c.tokens; first += BN_KV_PAGE) {
       std::vector<float> values(c.page_elements(), std::numeric_limits<float>::quiet_NaN());
       bool any = false;
       for (uint32_t p = 0; p < BN_KV_PAGE; ++p) {
         for (uint32_t h = 0; h < c.n_kv_heads; ++h) {
-          for (uint32_t d = 0; d < c.head_dim; ++d) {
-            const float value = random.normal();
-            if (!c.seen(first + p, tokens)) continue;
-            values[static_cast<size_t>(p) * c.stride_pos() + static_cast<size_t>(h) * c.stride_head() + d] = value;
+          if (c.seen(first + p, tokens)) {
+            std::copy_n(next, c.head_dim,
+                        &values[static_cast<size_t>(p) * c.stride_pos() + static_cast<size_t>(h) * c.stride_head()]);
             any = true;
           }
+          next += c.head_dim;
         }
       }
       pointers_.push_back(add_page(c.kv_dtype, values, any, edge));
@@ -59,9 +69,11 @@ class Pages {
     const size_t bytes = dtype == BN_DT_F16 ? 2 : 4;
     memory_.push_back(std::make_unique<GuardedBytes>(name_, values.size() * bytes, edge, bytes));
     GuardedBytes& page = *memory_.back();
-    for (size_t i = 0; i < values.size(); ++i) {
-      const uint16_t half = bn::kit::f32_to_f16(values[i]);
-      std::memcpy(page.data() + i * bytes, dtype == BN_DT_F16 ? static_cast<const void*>(&half) : &values[i], bytes);
+    if (dtype == BN_DT_F16) {
+      auto* halves = reinterpret_cast<uint16_t*>(page.data());
+      for (size_t i = 0; i < values.size(); ++i) halves[i] = bn::kit::f32_to_f16(values[i]);
+    } else {
+      std::memcpy(page.data(), values.data(), values.size() * bytes);
     }
     if (any) {
       page.freeze();

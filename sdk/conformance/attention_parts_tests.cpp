@@ -18,13 +18,13 @@ struct PartsCase : AttentionCase {
   Range all_tokens() const { return {0, tokens}; }
 };
 
-// Parts of the pages [first, second) of a range.
+// Parts of all pages, or of those asked for.
 class Parts : public OperationOf<bn_attn> {
  public:
-  Parts(const PartsCase& c, Edge edge, Range pages)
-      : pages_{c.page0() + pages.first, c.page0() + pages.second},
-        k_("a page of keys", c, 11, c.all_tokens(), edge),
-        v_("a page of values", c, 12, c.all_tokens(), edge),
+  Parts(const PartsCase& c, const PageNumbers& numbers, Edge edge)
+      : page0_(c.page0()),
+        k_("a page of keys", c, numbers.keys, c.all_tokens(), edge),
+        v_("a page of values", c, numbers.values, c.all_tokens(), edge),
         q_("q", Random(c.head_dim).normals(c.floats(), c.score_size), edge),
         parts_("parts", untouched<float>(c.part_floats()), c.stride(), false, edge),
         found_(c.parts(parts_.found())),
@@ -32,7 +32,9 @@ class Parts : public OperationOf<bn_attn> {
     n_a = c.tokens;
     n_b = c.n_heads;
     args_ = reference_ = attention_arguments(c, k_, v_, q_.data(), nullptr);
+    ask_for({0, c.n_pages()});
   }
+  void ask_for(Range pages) { pages_ = {page0_ + pages.first, page0_ + pages.second}; }
   const char* name() const override { return "attention_parts"; }
   void reset() override { parts_.reset(); }
   void run_reference(Range tokens, Range heads) override {
@@ -47,6 +49,7 @@ class Parts : public OperationOf<bn_attn> {
   void check(const Accuracy& accuracy) const override { parts_.check(accuracy); }
 
  private:
+  uint32_t page0_;
   Range pages_;
   Pages k_, v_;
   Input<float> q_;
@@ -57,9 +60,9 @@ class Parts : public OperationOf<bn_attn> {
 // y from the reference's parts; what it has to equal is the reference's attention.
 class Merge : public OperationOf<bn_attn> {
  public:
-  Merge(const PartsCase& c, Edge edge)
-      : k_("a page of keys", c, 11, c.all_tokens(), edge),
-        v_("a page of values", c, 12, c.all_tokens(), edge),
+  Merge(const PartsCase& c, const PageNumbers& numbers, Edge edge)
+      : k_("a page of keys", c, numbers.keys, c.all_tokens(), edge),
+        v_("a page of values", c, numbers.values, c.all_tokens(), edge),
         q_(Random(c.head_dim).normals(c.floats(), c.score_size)),
         y_("y", untouched<float>(c.floats()), c.width() + c.gap, false, edge),
         parts_("parts", reference_parts(c), edge),
@@ -101,16 +104,18 @@ void check(Subject& s, const PartsCase& c) {
   BN_NEEDS_OP(s, attention_parts);
   BN_NEEDS_OP(s, merge_parts);
   const Where where(c.text());
+  const PageNumbers numbers(c);
   for (const Edge edge : kBothEdges) {
     const Where at(name_of(edge));
     const auto scratch = s.scratch(edge);
+    Parts parts(c, numbers, edge);
     for (const std::vector<Range>& cut : ways_to_cut(c.n_pages(), 1)) {
       for (const Range& pages : cut) {
-        Parts parts(c, edge, pages);
+        parts.ask_for(pages);
         check_ranges(s, parts, {{0, c.tokens}}, {{0, c.n_heads}}, *scratch);
       }
     }
-    Merge merge(c, edge);
+    Merge merge(c, numbers, edge);
     for (const std::vector<Range>& heads : ways_to_cut(c.n_heads, 1)) check_ranges(s, merge, {{0, c.tokens}}, heads, *scratch);
   }
 }
@@ -124,8 +129,9 @@ std::vector<std::unique_ptr<Operation>> typical(Subject& s, Edge edge) {
   for (const uint32_t kv : kKvDtypes) {
     for (const PartsCase& c :
          {PartsCase{{128, 8, 2, kv, 390, 2, 0, 1.0f, true}, 14}, PartsCase{{100, 4, 4, kv, 253, 5, 200, 3.0f, false, 7}}}) {
-      operations.push_back(std::make_unique<Parts>(c, edge, Range{0, c.n_pages()}));
-      operations.push_back(std::make_unique<Merge>(c, edge));
+      const PageNumbers numbers(c);
+      operations.push_back(std::make_unique<Parts>(c, numbers, edge));
+      operations.push_back(std::make_unique<Merge>(c, numbers, edge));
     }
   }
   return operations;

@@ -14,9 +14,9 @@ using Case = AttentionCase;
 class Attention : public OperationOf<bn_attn> {
  public:
   // Only tokens of `asked` will be computed.
-  Attention(const Case& c, Edge edge, Range asked)
-      : k_("a page of keys", c, 11, asked, edge),
-        v_("a page of values", c, 12, asked, edge),
+  Attention(const Case& c, const PageNumbers& numbers, Edge edge, Range asked)
+      : k_("a page of keys", c, numbers.keys, asked, edge),
+        v_("a page of values", c, numbers.values, asked, edge),
         q_("q", Random(c.head_dim).normals(c.floats(), c.score_size), edge),
         y_("y", untouched<float>(c.floats()), c.width() + c.gap, false, edge) {
     n_a = c.tokens;
@@ -45,12 +45,17 @@ class Attention : public OperationOf<bn_attn> {
 void check(Subject& s, const Case& c) {
   BN_NEEDS_OP(s, attention);
   const Where where(c.text());
+  const PageNumbers numbers(c);
   for (const Edge edge : kBothEdges) {
     const Where at(name_of(edge));
     const auto scratch = s.scratch(edge);
+    std::unique_ptr<Attention> op;
+    Range prepared;
     for (const std::vector<Range>& tokens : ways_to_cut(c.tokens, 1)) {
-      Attention op(c, edge, {tokens.front().first, tokens.back().second});
-      for (const std::vector<Range>& heads : ways_to_cut(c.n_heads, 1)) check_ranges(s, op, tokens, heads, *scratch);
+      const Range asked = {tokens.front().first, tokens.back().second};
+      if (op == nullptr || asked != prepared) op = std::make_unique<Attention>(c, numbers, edge, asked);
+      prepared = asked;
+      for (const std::vector<Range>& heads : ways_to_cut(c.n_heads, 1)) check_ranges(s, *op, tokens, heads, *scratch);
     }
   }
 }
@@ -62,7 +67,7 @@ std::vector<std::unique_ptr<Operation>> typical(Subject& s, Edge edge) {
   std::vector<std::unique_ptr<Operation>> operations;
   for (const uint32_t kv : kKvDtypes) {
     for (const Case& c : {Case{128, 8, 2, kv, 200, 4, 0, 1.0f, true}, Case{100, 4, 4, kv, 127, 5, 100, 3.0f, false, 7}}) {
-      operations.push_back(std::make_unique<Attention>(c, edge, Range{0, c.tokens}));
+      operations.push_back(std::make_unique<Attention>(c, PageNumbers(c), edge, Range{0, c.tokens}));
     }
   }
   return operations;

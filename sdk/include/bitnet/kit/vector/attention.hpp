@@ -54,8 +54,8 @@ struct Query {
 // Query i of the tokens from tok0 on, `heads` heads from h on for each.
 static inline void point(const bn_attn& a, uint32_t tok0, uint64_t h, uint32_t heads, uint64_t i, Query* query) {
   const uint64_t t = tok0 + i / heads, offset = (h + i % heads) * a.head_dim;
-  query->q = a.q + t * a.q_stride + offset;
-  query->y = a.y + t * a.y_stride + offset;
+  query->q = a.q == nullptr ? nullptr : a.q + t * a.q_stride + offset;  // who merges parts has no q
+  query->y = a.y == nullptr ? nullptr : a.y + t * a.y_stride + offset;  // who makes parts has no y
   query->last = a.pos0 + static_cast<uint32_t>(t);
   query->first = a.window != 0 && query->last + 1 > a.window ? query->last + 1 - a.window : 0;
 }
