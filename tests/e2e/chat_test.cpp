@@ -14,6 +14,7 @@ namespace bitnet::test {
 namespace {
 
 using nlohmann::json;
+const bool kShared = share_cache();
 
 #define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 #define EXPECT_LACKS(text, part) EXPECT_EQ((text).find(part), std::string::npos) << (text)

@@ -99,7 +99,7 @@ TEST(ModelErrors, F07_F09_lengths) {
 }
 
 TEST(ModelErrors, F14_cut_at_every_64th) {
-  for (int i = 0; i < 64; ++i) {
+  for (int i = 0; i < 64; i += BITNET_SANITIZED ? 9 : 1) {  // the readers alone meet every cut in tier unit
     const std::string bytes = story().substr(0, story().size() * static_cast<size_t>(i) / 64);
     const ProgramResult result = run_on(bytes);
     EXPECT_EQ(result.exit_code, 3) << "cut at " << bytes.size() << result;

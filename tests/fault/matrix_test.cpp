@@ -17,6 +17,7 @@ namespace bitnet::test {
 namespace {
 
 using nlohmann::json;
+const bool kShared = share_cache();
 
 constexpr int kTokens = 12;
 

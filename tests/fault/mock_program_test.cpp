@@ -36,9 +36,10 @@ TEST(MockProgram, RandomFaultsNeverChangeTheText) {
   const TempFolder folder;
   const std::string second = make_other_mock(folder, "moc2");
   const json expected = run({"--backend", "cpu_portable"});
+  constexpr int kSeeds = BITNET_SANITIZED ? 2 : 6;
   size_t changes = 0;
   for (const char* tier : {"kernels", "engine"}) {
-    for (int seed = 1; seed <= 6; ++seed) {
+    for (int seed = 1; seed <= kSeeds; ++seed) {
       const std::string s = std::to_string(seed);
       const json got = run({"--plugin", second, "--backend", "mock,moc2,cpu_portable", "--mock-mode", "faithful", "--mock-tier",
                             tier, "--mock-faults", "token@~0.08/" + s + "=lost;prefill@~0.2/" + s + "=oom"});
@@ -47,7 +48,7 @@ TEST(MockProgram, RandomFaultsNeverChangeTheText) {
       changes += got["fallback"].size();
     }
   }
-  EXPECT_GT(changes, 8u) << "the faults must strike";
+  EXPECT_GT(changes, kSeeds + 2u) << "the faults must strike";
 }
 
 TEST(MockProgram, TierSaysWhatIsOffered) {

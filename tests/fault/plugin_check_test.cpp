@@ -119,6 +119,10 @@ TEST(PluginCheck, WhatIsNoSharedLibraryIsThree) {
 // Same data for the same seed, and a seed of one's own changes nothing for a correct plugin.
 TEST(PluginCheck, OtherSeedsPassToo) {
   for (const char* seed : {"2", "12345678901"}) {
+    if (BITNET_SANITIZED) {  // the code is that of the usual seed
+      EXPECT_EQ(run({"--seed", seed, "--filter", "glu", kCorrect}).exit_code, 0) << seed;
+      continue;
+    }
     EXPECT_EQ(run({"--seed", seed, "--filter", "norm", "--filter", "dense", "--filter", "glu", kCorrect}).exit_code, 0) << seed;
   }
 }

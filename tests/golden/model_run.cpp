@@ -15,6 +15,8 @@
 namespace bitnet::golden_test {
 namespace {
 
+const bool kShared = test::share_cache();
+
 std::vector<std::string> arguments_of(const RunSettings& s, const std::string& logits_file) {
   std::vector<std::string> args = {"run", "-m", s.model, "--backend", s.backend, "--no-fallback", "--json"};
   const auto add = [&](std::initializer_list<std::string> more) { args.insert(args.end(), more); };

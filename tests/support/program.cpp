@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -16,6 +17,8 @@
 #include <map>
 #include <stdexcept>
 #include <string_view>
+
+#include "support/temp_folder.h"
 
 namespace bitnet::test {
 namespace {
@@ -52,12 +55,22 @@ struct Pipe {
   }
 };
 
+std::string& shared_cache() {
+  static std::string folder;
+  return folder;
+}
+
 bool is_passed_on(std::string_view name) {
   return name == "PATH" || name == "LD_LIBRARY_PATH" || name.ends_with("SAN_OPTIONS") || name == "TMPDIR";
 }
 
 std::vector<std::string> environment_of(const ProgramOptions& options) {
   std::map<std::string, std::string> variables = {{"LC_ALL", "C.UTF-8"}, {"HOME", "/nonexistent"}};
+  const auto is_cache = [](const auto& variable) { return variable.first == "XDG_CACHE_HOME"; };
+  if (!shared_cache().empty() && std::none_of(options.env.begin(), options.env.end(), is_cache)) {
+    variables["XDG_CACHE_HOME"] = shared_cache();
+    variables["BITNET_ARG_NO_PREPACK_CACHE"] = "1";
+  }
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const size_t equals = text.find('=');
@@ -123,6 +136,12 @@ void send(Descriptor& to, const std::string& text, size_t& sent) {
 }
 
 }  // namespace
+
+bool share_cache() {
+  static const TempFolder folder;
+  shared_cache() = folder.path();
+  return true;
+}
 
 ProgramResult run_program(const std::vector<std::string>& args, const ProgramOptions& options) {
   static const auto broken_pipes_are_errors = std::signal(SIGPIPE, SIG_IGN);

@@ -36,6 +36,11 @@ struct ProgramOptions {
 // args: without the program's name.
 ProgramResult run_program(const std::vector<std::string>& args, const ProgramOptions& options = {});
 
+// From now on the programs started share a cache folder that disappears with this process: plugins are probed by the first one
+// only, a half of a start. Weights are packed by each. For tests of what comes behind a start; otherwise no program knows of
+// another. A value, so that a file can say it once: const bool kShared = share_cache();
+bool share_cache();
+
 // For messages of failed assertions: how it ended, and its output cut to some thousand bytes.
 std::ostream& operator<<(std::ostream& out, const ProgramResult& result);
 
