@@ -22,10 +22,13 @@ std::string usual(const std::string& more = "") {  // patience for sanitizers an
 
 TEST(CudaEngine, EveryStageDrawsTheTokensOfTheReference) {
   const uint32_t n = BITNET_SANITIZED ? 6 : 15;  // a token takes the way of the one before
+  size_t shapes = 0;
   for (const ToyShape& shape : kShapes) {
+    size_t combination = shapes++;
     for (const bn_sampler& sampler : {greedy(), sampled(20), sampled(0)}) {
       const Ids expected = reference_tokens(shape, kPrompt, n, sampler);
       for (const char* stage : {"s0", "s1", "s2", "s3"}) {
+        if (BITNET_SANITIZED && combination++ % 3 != 0) continue;  // every pair of two, not all of three
         Engine e(usual(option("stage", stage)), shape);
         ASSERT_TRUE(e.open() && e.load() && e.append(kPrompt)) << e.error.message;
         EXPECT_EQ(e.decode(n, sampler), expected) << shape.name << " " << stage << " top_k " << sampler.top_k;
@@ -36,23 +39,25 @@ TEST(CudaEngine, EveryStageDrawsTheTokensOfTheReference) {
 }
 
 TEST(CudaEngine, EveryFamilyDrawsTheTokensOfTheReference) {
+  constexpr uint32_t kTokens = BITNET_SANITIZED ? 4 : 8;
   for (const ToyShape& shape : bitnet::conformance::kToyFamilies) {
-    const Ids expected = reference_tokens(shape, kPrompt, 8, greedy());
+    const Ids expected = reference_tokens(shape, kPrompt, kTokens, greedy());
     Engine e(usual(), shape);
     ASSERT_TRUE(e.open() && e.load() && e.append(kPrompt)) << e.error.message;
-    EXPECT_EQ(e.decode(8, greedy()), expected) << shape.name;
+    EXPECT_EQ(e.decode(kTokens, greedy()), expected) << shape.name;
     EXPECT_EQ(e.status, BN_OK) << e.error.message;
   }
 }
 
 TEST(CudaEngine, EveryPathDrawsTheTokensOfTheReference) {
-  const Ids expected = reference_tokens(kShapes[0], kPrompt, 12, greedy());
+  constexpr uint32_t kTokens = BITNET_SANITIZED ? 5 : 12;
+  const Ids expected = reference_tokens(kShapes[0], kPrompt, kTokens, greedy());
   for (const char* path : {"dot4", "bits", "bytes", "auto"}) {
     for (const char* stage : {"s1", "s3"}) {
       Engine e("{" + option("path", path) + ", " + option("stage", stage) +
                R"(, "early_launch": false, "watchdog_ms": 60000})");
       ASSERT_TRUE(e.open() && e.load() && e.append(kPrompt)) << e.error.message;
-      EXPECT_EQ(e.decode(12, greedy()), expected) << path << " " << stage;
+      EXPECT_EQ(e.decode(kTokens, greedy()), expected) << path << " " << stage;
     }
   }
 }
@@ -165,6 +170,7 @@ TEST(CudaEngine, LessMemoryIsASmallerBatchThenASentenceWithNumbers) {
 // Declared approx-1: near the exact numbers, and the same from run to run. What the whole model makes of it is measured by
 // test_cuda_emulated.
 TEST(CudaEngine, FastNumericsAreNearAndRepeat) {
+  constexpr uint32_t kTokens = BITNET_SANITIZED ? 6 : 20;
   for (const ToyShape& shape : kShapes) {
     std::vector<float> exact, fast[2];
     Ids tokens[2];
@@ -176,9 +182,9 @@ TEST(CudaEngine, FastNumericsAreNearAndRepeat) {
       ASSERT_TRUE(f.open() && f.load() && f.append(kPrompt, &fast[run])) << f.error.message;
       EXPECT_EQ(f.table->numerics, static_cast<uint32_t>(BN_APPROX_1));
       EXPECT_EQ(f.table->tolerance, kFastTolerance);
-      tokens[run] = f.decode(20, sampled(20));
+      tokens[run] = f.decode(kTokens, sampled(20));
       EXPECT_EQ(f.status, BN_OK) << f.error.message;
-      EXPECT_EQ(tokens[run].size(), 20u);
+      EXPECT_EQ(tokens[run].size(), kTokens);
     }
     EXPECT_EQ(fast[0], fast[1]) << shape.name;
     EXPECT_EQ(tokens[0], tokens[1]) << shape.name;

@@ -51,7 +51,10 @@ TEST(LookupFormats, F21_illegal_nibbles_are_refused_with_row_and_column) {
 }
 
 TEST(LookupFormats, F21_every_byte_value_is_legal_or_refused) {
+  // With sanitizers the first, the last legal ones, the first illegal ones and the last of both halves.
+  const auto skipped = [](int nibble) { return BITNET_SANITIZED && nibble != 0 && nibble != 8 && nibble != 9 && nibble < 13; };
   for (int value = 0; value < 256; ++value) {
+    if (skipped(value >> 4) || skipped(value & 15)) continue;
     for (const char* format : {"TL1", "TL2"}) {
       Damaged damaged(format);
       damaged.byte(100) = static_cast<uint8_t>(value);

@@ -107,8 +107,9 @@ TEST(OddVocabulary, TenMillionMergeRulesLoad) {
   v.data.pre = "gpt-2";
   const int32_t ab = v.add_merge("a", "b");
   const int32_t bc = v.add_merge("b", "c");
-  v.data.merges.reserve(10'000'000);
-  while (v.data.merges.size() < 10'000'000) v.data.merges.push_back(v.data.merges[v.data.merges.size() % 2]);
+  constexpr size_t kMany = BITNET_SANITIZED ? 1'000'000 : 10'000'000;
+  v.data.merges.reserve(kMany);
+  while (v.data.merges.size() < kMany) v.data.merges.push_back(v.data.merges[v.data.merges.size() % 2]);
   EXPECT_EQ(Tokenizer::from_data(v.data).encode("abbc", {.add_special = false}), (std::vector<int32_t>{ab, bc}));
 }
 
