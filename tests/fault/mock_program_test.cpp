@@ -48,7 +48,7 @@ TEST(MockProgram, RandomFaultsNeverChangeTheText) {
       changes += got["fallback"].size();
     }
   }
-  EXPECT_GT(changes, kSeeds + 2u) << "the faults must strike";
+  EXPECT_GT(changes, BITNET_SANITIZED ? 2u : 8u) << "the faults must strike";
 }
 
 TEST(MockProgram, TierSaysWhatIsOffered) {
