@@ -4,9 +4,7 @@
 // of parts of the range that lie apart are worked on together, each read from its start to its end (see multiply_token in
 // bitnet/kit/vector/matmul.hpp).
 #include <cstring>
-#include <utility>
 
-#include "bitnet/kit/ternary.hpp"
 #include "bitnet/kit/vector/arithmetic.hpp"
 #include "fives.h"
 #include "kernels.h"
