@@ -12,7 +12,7 @@
 namespace bn::avx512 {
 namespace {
 
-using fives::kBytes, fives::kColumns, fives::kRows;
+using fives::kBlocksTogether, fives::kBytes, fives::kColumns, fives::kRows;
 
 typedef int32_t Sum __attribute__((vector_size(64)));  // gcc 12 copies and spills __m512i that are accumulated (see matmul.cpp)
 
@@ -107,10 +107,10 @@ __attribute__((noinline)) void multiply_blocks(const uint8_t* w, uint64_t apart,
   }
 }
 
-// y of those rows of block b that lie in [row0, row1), for token t.
-inline void finish(const bn_matmul& a, uint32_t b, uint32_t row0, uint32_t row1, uint32_t t, __m512i dot) {
-  const uint32_t first = b * kRows, from = row0 > first ? row0 - first : 0, to = row1 - first < kRows ? row1 - first : kRows;
-  const auto rows = static_cast<__mmask16>(((1u << to) - 1) & ~((1u << from) - 1));
+// y of those rows of block b that lie before row1, for token t.
+inline void finish(const bn_matmul& a, uint32_t b, uint32_t row1, uint32_t t, __m512i dot) {
+  const uint32_t first = b * kRows, n = row1 - first < kRows ? row1 - first : kRows;
+  const auto rows = static_cast<__mmask16>((1u << n) - 1);
   const bn_tensor& w = *a.w;
   const __m512 scale = w.n_scales == 1 ? _mm512_set1_ps(w.scales[0]) : _mm512_maskz_loadu_ps(rows, w.scales + first);
   const __m512 sum = _mm512_cvtepi32_ps(_mm512_sub_epi32(dot, _mm512_set1_epi32(a.x_sum[t])));
@@ -121,7 +121,7 @@ inline void finish(const bn_matmul& a, uint32_t b, uint32_t row0, uint32_t row1,
 // What a call is about.
 struct Work {
   const bn_matmul& a;
-  uint32_t row0, row1;
+  uint32_t row1;
   const uint8_t* w;
   uint64_t block_bytes;
   uint32_t groups;
@@ -137,7 +137,7 @@ inline void multiply_tokens(const Work& c, uint32_t b, uint32_t part, uint32_t t
   multiply_blocks<Blocks, Tokens>(c.w + b * c.block_bytes, part * c.block_bytes, c.groups,
                                   c.a.x + static_cast<uint64_t>(t) * c.a.x_stride, c.a.x_stride, t == 0, dot);
   for (uint32_t i = 0; i < Blocks; ++i) {
-    for (uint32_t j = 0; j < Tokens; ++j) finish(c.a, b + i * part, c.row0, c.row1, t + j, dot[i][j]);
+    for (uint32_t j = 0; j < Tokens; ++j) finish(c.a, b + i * part, c.row1, t + j, dot[i][j]);
   }
 }
 
@@ -154,17 +154,12 @@ inline void multiply_all_tokens(const Work& c, uint32_t b, uint32_t part) {
 }  // namespace
 
 bn_status matmul_fives(bn_device*, const bn_matmul* a, uint32_t row0, uint32_t row1, void*) {
-  constexpr uint32_t kBlocks = 4;
   constexpr int kTokens = 4;  // in work together: the most whose sums stay in registers
-  const Work c{*a,
-               row0,
-               row1,
-               static_cast<const uint8_t*>(a->packed),
-               fives::block_bytes(a->w->cols),
+  const Work c{*a, row1, static_cast<const uint8_t*>(a->packed), fives::block_bytes(a->w->cols),
                static_cast<uint32_t>(fives::groups_of(a->w->cols))};
-  const uint32_t b0 = row0 / kRows, b1 = (row1 + kRows - 1) / kRows, part = (b1 - b0) / kBlocks;
-  for (uint32_t b = b0; b < b0 + part; ++b) multiply_all_tokens<kBlocks, kTokens>(c, b, part);
-  for (uint32_t b = b0 + kBlocks * part; b < b1; ++b) multiply_all_tokens<1, kTokens>(c, b, 0);
+  const uint32_t b0 = row0 / kRows, b1 = (row1 + kRows - 1) / kRows, part = (b1 - b0) / kBlocksTogether;
+  for (uint32_t b = b0; b < b0 + part; ++b) multiply_all_tokens<kBlocksTogether, kTokens>(c, b, part);
+  for (uint32_t b = b0 + kBlocksTogether * part; b < b1; ++b) multiply_all_tokens<1, kTokens>(c, b, 0);
   return BN_OK;
 }
 

@@ -17,6 +17,8 @@
 namespace bn::avx512::fives {
 
 constexpr uint32_t kRows = 16, kColumns = 96, kBytes = 320;
+// Blocks that a multiplication works on together; others that are left over are read half as fast.
+constexpr uint32_t kBlocksTogether = 4, kRowsTogether = kBlocksTogether * kRows;
 
 constexpr uint64_t groups_of(uint32_t cols) { return (static_cast<uint64_t>(cols) + kColumns - 1) / kColumns; }
 constexpr uint64_t block_bytes(uint32_t cols) { return kBytes * groups_of(cols); }

@@ -38,11 +38,9 @@ bn_status enumerate(const bn_host*, uint32_t index, bn_device_info* info, bn_err
 
 void close(bn_device*) {}
 
-// Rows are worked on in bundles of 16: ranges that start so waste nothing. Any range is correct.
-constexpr uint32_t kRowGranule = 16;
-
 // How weights lie and who multiplies them.
 struct Matrices {
+  uint32_t row_granule;  // rows that are worked on together: ranges that start so leave nothing over
   uint32_t k_align;
   decltype(bn_kernels_v1::accepts) accepts;
   decltype(bn_kernels_v1::pack_size) pack_size;
@@ -50,15 +48,19 @@ struct Matrices {
   decltype(bn_kernels_v1::matmul) matmul;
 };
 constexpr Matrices planes_with(decltype(bn_kernels_v1::matmul) matmul) {
-  return {bn::kit::i2s128::kGroup, bn::kit::i2s128::accepts, bn::kit::i2s128::pack_size,
-          bn::kit::i2s128::pack<bn::avx512::pack_rows>, matmul};
+  return {16,
+          bn::kit::i2s128::kGroup,
+          bn::kit::i2s128::accepts,
+          bn::kit::i2s128::pack_size,
+          bn::kit::i2s128::pack<bn::avx512::pack_rows>,
+          matmul};
 }
 
 constexpr bn_kernels_v1 table_with(const Matrices& m) {
   return {sizeof(bn_kernels_v1),
           BN_EXACT_1,
           0.0f,
-          kRowGranule,
+          m.row_granule,
           m.k_align,
           bn::avx512::kScratchBytes,
           m.accepts,
@@ -79,8 +81,8 @@ constexpr bn_kernels_v1 table_with(const Matrices& m) {
 constexpr bn_kernels_v1 kDots = table_with(planes_with(bn::avx512::matmul));
 constexpr bn_kernels_v1 kTables = table_with(planes_with(bn::avx512::table_matmul));
 constexpr bn_kernels_v1 kFives =
-    table_with({bn::avx512::fives::kColumns, bn::avx512::fives::accepts, bn::avx512::fives::pack_size, bn::avx512::fives::pack,
-                bn::avx512::table_matmul_fives});
+    table_with({bn::avx512::fives::kRowsTogether, bn::avx512::fives::kColumns, bn::avx512::fives::accepts,
+                bn::avx512::fives::pack_size, bn::avx512::fives::pack, bn::avx512::table_matmul_fives});
 
 // Which of two words an option holds; absent: kAbsent.
 enum class Choice { kAbsent, kFirst, kSecond, kWrong };
