@@ -2,6 +2,7 @@
 //
 // A shared machine can only be too slow, so a ceiling is the best of many short tries; tries are made between the runs they
 // are to judge, so that both meet the same neighbours.
+// How far below the best the median pass is says how much of it the machine had to give while the rows were measured.
 //  read  all threads read 32 MB each (at most 64 MB together) that no cache holds, from huge pages where the kernel gives them,
 //        by every read probe of probes.h; the best probe counts.
 //  dot   every instruction that multiplies int8 here, from registers, on all threads at once.
@@ -28,10 +29,11 @@ struct Ceilings {
   double read_gbps = 0;    // 1e9 bytes per second; 0: not measured
   std::string read_probe;  // the one that was fastest
   std::vector<DotRate> dots;
+  std::vector<double> read_passes;  // GB/s of every pass of the probe with the best median, try by try
 
   // 0 for an instruction that was not measured, and for the empty name.
   double gmacs_of(std::string_view name) const;
-  // Takes the better of both, rate by rate.
+  // Takes the better of both, rate by rate, and the passes of both.
   void raise(const Ceilings& other);
 };
 

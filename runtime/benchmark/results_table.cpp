@@ -74,7 +74,9 @@ std::vector<std::string> measured_cells(const Row& row) {
 
 std::string ceilings_line(const Ceilings& c) {
   std::string text = fmt::format("ceilings, {} thread{}: ", c.threads, c.threads == 1 ? "" : "s");
-  text += c.read_gbps > 0 ? fmt::format("read {:.1f} GB/s ({})", c.read_gbps, c.read_probe) : "read not measured";
+  text += c.read_gbps > 0
+              ? fmt::format("read {:.1f} GB/s ({}; median pass {:.1f})", c.read_gbps, c.read_probe, median(c.read_passes))
+              : "read not measured";
   for (const DotRate& dot : c.dots) text += fmt::format(", {} {:.0f} GMAC/s", dot.name, dot.gmacs);
   return text;
 }

@@ -100,6 +100,8 @@ TEST(Benchmark, JsonHoldsEverySampleAndWhereItComesFrom) {
     ASSERT_EQ(row["samples_ns"].size(), 3u);
     EXPECT_EQ(row["samples_ceilings"].size(), 3u);
     EXPECT_GT(row["ceilings"]["read_gbps"], 0);
+    EXPECT_GT(row["ceilings"]["read_median_gbps"], 0);
+    EXPECT_LE(row["ceilings"]["read_median_gbps"], row["ceilings"]["read_gbps"]);
     EXPECT_GT(row["peak_rss"], 1000000);
     EXPECT_TRUE(row["ceiling_share"].is_null()) << "the story model lies in the cache";
     const double tokens = row["n_prompt"].get<double>() + row["n_gen"].get<double>();

@@ -69,14 +69,15 @@ TEST(Instruction, IsTheStrongestThatTheBackendUses) {
 }
 
 TEST(Ceilings, RaiseTakesTheBetterRateByRate) {
-  Ceilings a{1, 10, "x", {{"maddubs", 100}}};
-  a.raise({1, 8, "y", {{"maddubs", 120}, {"vnni256", 50}}});
+  Ceilings a{1, 10, "x", {{"maddubs", 100}}, {9, 10}};
+  a.raise({1, 8, "y", {{"maddubs", 120}, {"vnni256", 50}}, {8}});
   EXPECT_EQ(a.read_gbps, 10);
   EXPECT_EQ(a.read_probe, "x");
   EXPECT_EQ(a.gmacs_of("maddubs"), 120);
   EXPECT_EQ(a.gmacs_of("vnni256"), 50);
   EXPECT_EQ(a.gmacs_of("vnni512"), 0);
   EXPECT_EQ(a.gmacs_of(""), 0);
+  EXPECT_EQ(a.read_passes, (std::vector<double>{9, 10, 8}));
 }
 
 // Whatever this machine is, memory can be read.
@@ -85,6 +86,11 @@ TEST(Ceilings, AreMeasured) {
   EXPECT_EQ(c.threads, 2u);
   EXPECT_GT(c.read_gbps, 0);
   EXPECT_FALSE(c.read_probe.empty());
+  ASSERT_FALSE(c.read_passes.empty());
+  for (const double pass : c.read_passes) {
+    EXPECT_GT(pass, 0);
+    EXPECT_LE(pass, c.read_gbps);
+  }
   for (const DotRate& dot : c.dots) EXPECT_GT(dot.gmacs, 0) << dot.name;
 }
 
