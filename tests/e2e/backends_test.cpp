@@ -77,6 +77,30 @@ TEST(Backends, AnAbsentNamedOneIsToldAndReplaced) {
   EXPECT_EQ(run_program({"-p", "Once", "-n", "3", "--backend", "cuda", "--strict"}).exit_code, 4);
 }
 
+// What is asked of a plugin in its own words, and cannot be had, is an error that says so, whatever else could run.
+TEST(Backends, OptionsThatAPluginRefusesAreNamed) {
+  const struct {
+    const char *backend, *options, *message;
+  } cases[] = {
+      {"cpu_avx2", R"({"isa": "avx3"})", R"(option isa: expected "avx2" or "avx2_vnni", found: {"isa": "avx3"})"},
+      {"cpu_avx512", R"({"weights": "small"})",
+       R"(option weights: expected "packed" or "in_place", found: {"weights": "small"})"},
+      {"cpu_avx512", R"({"prompts": 3})", R"(option prompts: expected "tables" or "dots", found: {"prompts": 3})"},
+      {"cpu_avx512", R"({"weights": "packed", "prompts": "dots"})",
+       R"(options weights and prompts: "packed" goes with "tables" only)"},
+  };
+  uint32_t refused = 0;
+  for (const auto& c : cases) {
+    const ProgramResult result = run_program(
+        {"-p", "Once", "-n", "1", "--backend", c.backend, "--backend-options", std::string(c.backend) + "=" + c.options});
+    if (result.err.find("this CPU lacks") != std::string::npos) continue;
+    EXPECT_EQ(result.exit_code, 2) << result;
+    EXPECT_NE(result.err.find(c.message), std::string::npos) << result;
+    ++refused;
+  }
+  if (refused == 0) GTEST_SKIP() << "this CPU has neither AVX2 nor AVX-512";
+}
+
 TEST(Backends, StrictAloneTakesTheBestOfThisMachine) {
   const ProgramResult result = run_program({"-p", "Once", "-n", "3", "--greedy", "--strict"});
   EXPECT_EQ(result.exit_code, 0) << result;
