@@ -115,7 +115,10 @@ static inline void part_lanes(const char* const* key, const float* const* q, uin
   for (; c + 16 <= end; c += 16) {
     typename V::F k[P];
     BN_UNROLL
-    for (int p = 0; p < P; ++p) k[p] = Kv::template get<V>(key[p] + Kv::size * (c + lane));
+    for (int p = 0; p < P; ++p) {
+      k[p] = Kv::template get<V>(key[p] + Kv::size * (c + lane));
+      V::keep(&k[p]);
+    }
     BN_UNROLL
     for (int j = 0; j < Q; ++j) {
       auto v = V::load(q[j] + c + lane);

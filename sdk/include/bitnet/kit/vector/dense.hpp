@@ -18,13 +18,34 @@ static inline float finish_dense(const bn_tensor& w, uint32_t r, float sum) {
 // Bytes between the chunk in work and the one asked for: the latency of memory.
 inline constexpr uint32_t kBytesAhead = 8192;
 
-// Adds Chunks neighbouring chunks of each of Rows rows, `apart` bytes from each other, to total, in their order; they are
-// independent chains. A row is read from its start to its end, which the prefetchers of the hardware like best, and passes by
-// the L2 (asked for there: 4 % slower). Zen 5, one token, four chunks of a row: f16 37 (AVX2) and 34 (AVX-512), int8 27 and 37
-// of 40 GB/s; two chunks: 36 and 31, 27 and 35. AVX-512, int8, four rows of two chunks: bench/README.md. Unrolled, so that the
-// positions of scales are constants.
-template <class V, class Dtype, int Rows, int Chunks>
-static inline void add_chunks(const uint8_t* w, uint64_t apart, const float* x, typename V::F* total) {
+// Adds Chunks neighbouring chunks of a row to total, in their order; they are independent chains. A row is read from its start
+// to its end, which the prefetchers of the hardware like best, and passes by the L2 (asked for there: 4 % slower). Zen 5, one
+// token, four chunks: f16 37 (AVX2) and 34 (AVX-512), int8 27 and 37 of 40 GB/s; two chunks: 36 and 31, 27 and 35. Unrolled, so
+// that the positions of scales are constants.
+template <class V, class Dtype, int Chunks>
+static inline void add_chunks(const uint8_t* w, const float* x, typename V::F* total) {
+  constexpr uint32_t bytes = Chunks * Dtype::chunk;
+  typename V::F sum[Chunks];
+  BN_UNROLL
+  for (int c = 0; c < Chunks; ++c) sum[c] = V::zero();
+  BN_UNROLL
+  for (uint32_t s = 0; s < 16; ++s) {
+    for (uint32_t line = (bytes * s / 16 + 63) / 64; line < (bytes * (s + 1) / 16 + 63) / 64; ++line) {
+      __builtin_prefetch(w + kBytesAhead + 64 * line, 0, 0);
+    }
+    BN_UNROLL
+    for (int c = 0; c < Chunks; ++c) {
+      sum[c] = V::fma(Dtype::template get<V>(w + Dtype::chunk * c, s), V::load(x + 256 * c + 16 * s), sum[c]);
+    }
+  }
+  BN_UNROLL
+  for (int c = 0; c < Chunks; ++c) *total = V::add(*total, sum[c]);
+}
+
+// The same for Rows rows of int8, `apart` bytes from each other. A line is used up before the next one: while lines come from
+// memory, every load costs more than one from an idle L1 (bench/README.md, "Loads").
+template <class V, int Rows, int Chunks>
+static inline void add_byte_lines(const uint8_t* w, uint64_t apart, const float* x, typename V::F* total) {
   typename V::F sum[Rows][Chunks];
   BN_UNROLL
   for (int i = 0; i < Rows; ++i) {
@@ -32,20 +53,23 @@ static inline void add_chunks(const uint8_t* w, uint64_t apart, const float* x, 
     for (int c = 0; c < Chunks; ++c) sum[i][c] = V::zero();
   }
   BN_UNROLL
-  for (uint32_t s = 0; s < 16; ++s) {
-    constexpr uint32_t bytes = Chunks * Dtype::chunk;
-    BN_UNROLL
-    for (int i = 0; i < Rows; ++i) {
-      for (uint32_t line = (bytes * s / 16 + 63) / 64; line < (bytes * (s + 1) / 16 + 63) / 64; ++line) {
-        __builtin_prefetch(w + i * apart + kBytesAhead / Rows + 64 * line, 0, 0);
-      }
-    }
+  for (uint32_t s = 0; s < 16; s += 4) {
     BN_UNROLL
     for (int c = 0; c < Chunks; ++c) {
-      const auto v = V::load(x + 256 * c + 16 * s);
+      typename V::F row[Rows][4];
       BN_UNROLL
       for (int i = 0; i < Rows; ++i) {
-        sum[i][c] = V::fma(Dtype::template get<V>(w + i * apart + Dtype::chunk * c, s), v, sum[i][c]);
+        const uint8_t* line = w + i * apart + 256 * c + 16 * s;
+        __builtin_prefetch(line + kBytesAhead / Rows, 0, 0);
+        BN_UNROLL
+        for (int k = 0; k < 4; ++k) row[i][k] = V::load_i8(line + 16 * k);
+      }
+      BN_UNROLL
+      for (int k = 0; k < 4; ++k) {
+        auto v = V::load(x + 256 * c + 16 * (s + k));
+        V::keep(&v);
+        BN_UNROLL
+        for (int i = 0; i < Rows; ++i) sum[i][c] = V::fma(row[i][k], v, sum[i][c]);
       }
     }
   }
@@ -53,6 +77,15 @@ static inline void add_chunks(const uint8_t* w, uint64_t apart, const float* x, 
   for (int i = 0; i < Rows; ++i) {
     BN_UNROLL
     for (int c = 0; c < Chunks; ++c) total[i] = V::add(total[i], sum[i][c]);
+  }
+}
+
+template <class V, class Dtype, int Rows, int Chunks>
+static inline void add_chunks_of_rows(const uint8_t* w, uint64_t apart, const float* x, typename V::F* total) {
+  if constexpr (Rows == 1) {
+    add_chunks<V, Dtype, Chunks>(w, x, total);
+  } else {
+    add_byte_lines<V, Rows, Chunks>(w, apart, x, total);
   }
 }
 
@@ -77,10 +110,10 @@ static inline void multiply_rows(const bn_dense& a, uint32_t r, uint32_t apart) 
   for (int i = 0; i < Rows; ++i) total[i] = V::zero();
   uint32_t c = 0;
   if constexpr (Rows == 1) {
-    for (; cols - c >= 1024; c += 1024, w += 4 * Dtype::chunk) add_chunks<V, Dtype, Rows, 4>(w, bytes, a.x + c, total);
+    for (; cols - c >= 1024; c += 1024, w += 4 * Dtype::chunk) add_chunks<V, Dtype, 4>(w, a.x + c, total);
   }
-  for (; cols - c >= 512; c += 512, w += 2 * Dtype::chunk) add_chunks<V, Dtype, Rows, 2>(w, bytes, a.x + c, total);
-  for (; cols - c >= 256; c += 256, w += Dtype::chunk) add_chunks<V, Dtype, Rows, 1>(w, bytes, a.x + c, total);
+  for (; cols - c >= 512; c += 512, w += 2 * Dtype::chunk) add_chunks_of_rows<V, Dtype, Rows, 2>(w, bytes, a.x + c, total);
+  for (; cols - c >= 256; c += 256, w += Dtype::chunk) add_chunks_of_rows<V, Dtype, Rows, 1>(w, bytes, a.x + c, total);
   BN_UNROLL
   for (int i = 0; i < Rows; ++i) {
     if (c < cols) add_rest<V, Dtype>(w + i * bytes, a.x + c, cols - c, &total[i]);
