@@ -106,10 +106,12 @@ static inline void ask_now(const char* p, uint64_t bytes) {  // into L1
 }
 
 // ----------------------------------------------------------------------------------------------------- scores
-// Lanes [lane, lane + V::kLanes) of the S16 sums of elements [c, end) of P keys with Q queries: one chunk. V: a part.
+// Lanes [lane, lane + V::kLanes) of the S16 sums of elements [c, end) of P keys with Q queries: one chunk. V: a part. The same
+// elements of the keys `then`, if there are such, are asked for meanwhile: all at once they would keep the others waiting.
 template <class V, class Kv, int P, int Q>
-static inline void part_lanes(const char* const* key, const float* const* q, uint32_t c, uint32_t end, uint32_t lane,
-                              typename V::F* sum) {
+static inline void part_lanes(const char* const* key, const char* const* then, const float* const* q, uint32_t c, uint32_t end,
+                              uint32_t lane, typename V::F* sum) {
+  constexpr uint32_t line = 64 / Kv::size;
   BN_UNROLL
   for (int i = 0; i < P * Q; ++i) sum[i] = V::zero();
   for (; c + 16 <= end; c += 16) {
@@ -118,6 +120,7 @@ static inline void part_lanes(const char* const* key, const float* const* q, uin
     for (int p = 0; p < P; ++p) {
       k[p] = Kv::template get<V>(key[p] + Kv::size * (c + lane));
       V::keep(&k[p]);
+      if (then != nullptr && lane == 0 && c % line == 0) __builtin_prefetch(then[p] + Kv::size * c, 0, 3);
     }
     BN_UNROLL
     for (int j = 0; j < Q; ++j) {
@@ -140,12 +143,13 @@ static inline void part_lanes(const char* const* key, const float* const* q, uin
 }
 // All lanes; a part at a time, so that the sums stay in registers.
 template <class V, class Kv, int P, int Q>
-static inline void chunk_lanes(const char* const* key, const float* const* q, uint32_t c, uint32_t end, typename V::F* sum) {
+static inline void chunk_lanes(const char* const* key, const char* const* then, const float* const* q, uint32_t c, uint32_t end,
+                               typename V::F* sum) {
   typename V::Part::F part[P * Q][V::kParts];
   BN_UNROLL
   for (int l = 0; l < V::kParts; ++l) {
     typename V::Part::F lanes[P * Q];
-    part_lanes<typename V::Part, Kv, P, Q>(key, q, c, end, V::Part::kLanes * l, lanes);
+    part_lanes<typename V::Part, Kv, P, Q>(key, then, q, c, end, V::Part::kLanes * l, lanes);
     BN_UNROLL
     for (int i = 0; i < P * Q; ++i) part[i][l] = lanes[i];
   }
@@ -159,7 +163,7 @@ __attribute__((noinline)) static void add_further_chunks(const char* const* key,
                                                          typename V::F* total) {
   for (uint32_t c = 256; c < dim; c += 256) {
     typename V::F sum[P * Q];
-    chunk_lanes<V, Kv, P, Q>(key, q, c, dim - c < 256 ? dim : c + 256, sum);
+    chunk_lanes<V, Kv, P, Q>(key, nullptr, q, c, dim - c < 256 ? dim : c + 256, sum);
     for (int i = 0; i < P * Q; ++i) total[i] = V::add(total[i], sum[i]);
   }
 }
@@ -175,14 +179,14 @@ static inline void score_positions(const bn_attn& a, const char* keys, const cha
   const float* q[Q];
   for (uint32_t j = 0; j < Q; ++j) q[j] = query[j < n ? j : n - 1].q;
   for (uint32_t p0 = begin; p0 < end; p0 += P) {
-    const char* key[P];
-    for (uint32_t p = 0; p < P; ++p) key[p] = keys + stride * (p0 + p < end ? p0 + p : end - 1);
-    if (next != nullptr) {
-      for (uint32_t p = 0; p < P; ++p) ask_now(ahead.row(p0 + p), Kv::size * a.head_dim);
+    const char *key[P], *then[P];
+    for (uint32_t p = 0; p < P; ++p) {
+      key[p] = keys + stride * (p0 + p < end ? p0 + p : end - 1);
+      then[p] = next == nullptr ? nullptr : ahead.row(p0 + p);
     }
     typename V::F total[V::kScores];
     // Without the 0 that S16 starts from: it makes +0 of a score of -0, and both weigh the same.
-    chunk_lanes<V, Kv, P, Q>(key, q, 0, a.head_dim < 256 ? a.head_dim : 256, total);
+    chunk_lanes<V, Kv, P, Q>(key, next == nullptr ? nullptr : then, q, 0, a.head_dim < 256 ? a.head_dim : 256, total);
     if (a.head_dim > 256) add_further_chunks<V, Kv, P, Q>(key, q, a.head_dim, total);
     float scores[V::kScores];
     V::fold_scores(total, a.scale, scores);
