@@ -77,29 +77,33 @@ TEST(Backends, AnAbsentNamedOneIsToldAndReplaced) {
   EXPECT_EQ(run_program({"-p", "Once", "-n", "3", "--backend", "cuda", "--strict"}).exit_code, 4);
 }
 
+struct RefusedOption {
+  const char *name, *backend, *options, *message;
+  friend std::ostream& operator<<(std::ostream& out, const RefusedOption& o) { return out << o.name; }
+};
+class Options : public testing::TestWithParam<RefusedOption> {};
+
 // What is asked of a plugin in its own words, and cannot be had, is an error that says so, whatever else could run.
-TEST(Backends, OptionsThatAPluginRefusesAreNamed) {
-  const struct {
-    const char *backend, *options, *message;
-  } cases[] = {
-      {"cpu_avx2", R"({"isa": "avx3"})", R"(option isa: expected "avx2" or "avx2_vnni", found: {"isa": "avx3"})"},
-      {"cpu_avx512", R"({"weights": "small"})",
-       R"(option weights: expected "packed" or "in_place", found: {"weights": "small"})"},
-      {"cpu_avx512", R"({"prompts": 3})", R"(option prompts: expected "tables" or "dots", found: {"prompts": 3})"},
-      {"cpu_avx512", R"({"weights": "packed", "prompts": "dots"})",
-       R"(options weights and prompts: "packed" goes with "tables" only)"},
-  };
-  uint32_t refused = 0;
-  for (const auto& c : cases) {
-    const ProgramResult result = run_program(
-        {"-p", "Once", "-n", "1", "--backend", c.backend, "--backend-options", std::string(c.backend) + "=" + c.options});
-    if (result.err.find("this CPU lacks") != std::string::npos) continue;
-    EXPECT_EQ(result.exit_code, 2) << result;
-    EXPECT_NE(result.err.find(c.message), std::string::npos) << result;
-    ++refused;
-  }
-  if (refused == 0) GTEST_SKIP() << "this CPU has neither AVX2 nor AVX-512";
+TEST_P(Options, ThatAPluginRefusesAreNamed) {
+  const RefusedOption& c = GetParam();
+  const ProgramResult result = run_program(
+      {"-p", "Once", "-n", "1", "--backend", c.backend, "--backend-options", std::string(c.backend) + "=" + c.options});
+  if (result.err.find("this CPU lacks") != std::string::npos) GTEST_SKIP() << "this CPU cannot run " << c.backend << " so";
+  EXPECT_EQ(result.exit_code, 2) << result;
+  EXPECT_NE(result.err.find(c.message), std::string::npos) << result;
 }
+
+INSTANTIATE_TEST_SUITE_P(Backends, Options,
+                         testing::Values(RefusedOption{"isa", "cpu_avx2", R"({"isa": "avx3"})",
+                                                       R"(option isa: expected "avx2" or "avx2_vnni", found: {"isa": "avx3"})"},
+                                         RefusedOption{
+                                             "weights", "cpu_avx512", R"({"weights": "small"})",
+                                             R"(option weights: expected "packed" or "in_place", found: {"weights": "small"})"},
+                                         RefusedOption{"prompts", "cpu_avx512", R"({"prompts": 3})",
+                                                       R"(option prompts: expected "tables" or "dots", found: {"prompts": 3})"},
+                                         RefusedOption{"both", "cpu_avx512", R"({"weights": "packed", "prompts": "dots"})",
+                                                       R"(options weights and prompts: "packed" goes with "tables" only)"}),
+                         [](const auto& param_info) { return param_info.param.name; });
 
 TEST(Backends, StrictAloneTakesTheBestOfThisMachine) {
   const ProgramResult result = run_program({"-p", "Once", "-n", "3", "--greedy", "--strict"});
